@@ -1,0 +1,229 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "buf.h"
+
+#include "sys.h"
+
+/* The library's openat takes its mode as a variable argument. */
+static int
+real_openat(int dirfd, const char *name, int flags, mode_t mode)
+{
+	return (openat(dirfd, name, flags, mode));
+}
+
+const struct sys sys_real = {
+	.openat = real_openat,
+	.close = close,
+	.read = read,
+	.pread = pread,
+	.write = write,
+	.pwritev = pwritev,
+	.fsync = fsync,
+	.fdatasync = fdatasync,
+	.renameat = renameat,
+	.unlinkat = unlinkat,
+	.mkdirat = mkdirat,
+	.fstat = fstat,
+	.fstatat = fstatat,
+};
+
+const struct sys *sys = &sys_real;
+
+int
+sys_writeall(int fd, const void *buf, size_t len)
+{
+	const char *p = buf;
+	ssize_t n;
+
+	while (len > 0) {
+		n = sys->write(fd, p, len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		/* A write of nothing would be tried for ever. */
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return (-1);
+		p += n;
+		len -= (size_t)n;
+	}
+	return (0);
+}
+
+int
+sys_pwritevall(int fd, struct iovec *iov, int iovcnt, off_t off)
+{
+	ssize_t n;
+	size_t done;
+
+	for (;;) {
+		/* Leave out what is written. */
+		while (iovcnt > 0 && iov->iov_len == 0) {
+			iov++;
+			iovcnt--;
+		}
+		if (iovcnt == 0)
+			return (0);
+
+		n = sys->pwritev(fd, iov, iovcnt, off);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return (-1);
+		off += n;
+		for (; n > 0 && iovcnt > 0; n -= (ssize_t)done) {
+			done = (size_t)n < iov->iov_len ? (size_t)n :
+			    iov->iov_len;
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= done;
+			if (iov->iov_len == 0) {
+				iov++;
+				iovcnt--;
+			}
+		}
+	}
+}
+
+/* Read to the end of the file; what is over max bytes is EFBIG. */
+static int
+readall(int fd, size_t max, struct buf *b)
+{
+	struct stat st;
+	ssize_t n;
+
+	if (sys->fstat(fd, &st) == -1)
+		return (-1);
+	if (!S_ISREG(st.st_mode)) {
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		return (-1);
+	}
+	if ((uintmax_t)st.st_size > max) {
+		errno = EFBIG;
+		return (-1);
+	}
+	/* A byte more, so that the read after the last sees the end. */
+	if (!buf_reserve(b, (size_t)st.st_size + 1))
+		goto nomem;
+	while ((n = sys->read(fd, b->data + b->len, b->size - b->len)) != 0) {
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return (-1);
+		b->len += (size_t)n;
+		if (b->len > max) {
+			errno = EFBIG;
+			return (-1);
+		}
+		if (!buf_reserve(b, 1))
+			goto nomem;
+	}
+	return (0);
+
+nomem:
+	errno = ENOMEM;
+	return (-1);
+}
+
+int
+sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
+    size_t *len_r)
+{
+	struct buf b = BUF_INITIALIZER;
+	int fd, rc, error;
+
+	/* O_NONBLOCK: a fifo that somebody put there must not hold us. */
+	fd = sys->openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+	if (fd == -1)
+		return (-1);
+	rc = readall(fd, max, &b);
+	error = errno;
+	sys->close(fd);
+	if (rc == -1) {
+		buf_fini(&b);
+		errno = error;
+		return (-1);
+	}
+	if ((*buf_r = buf_take(&b, len_r)) == NULL) {
+		errno = ENOMEM;
+		return (-1);
+	}
+	return (0);
+}
+
+int
+sys_opendir(int dirfd, const char *name)
+{
+	int error;
+
+	if (sys->mkdirat(dirfd, name, 0700) == 0) {
+		if (sys->fsync(dirfd) == -1) {
+			/* Else the next call would take it as durable. */
+			error = errno;
+			sys->unlinkat(dirfd, name, AT_REMOVEDIR);
+			errno = error;
+			return (-1);
+		}
+	} else if (errno != EEXIST)
+		return (-1);
+	return (sys->openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+	    0));
+}
+
+int
+sys_eachname(int dirfd, int (*visit)(const char *name, void *arg), void *arg)
+{
+	struct dirent *e;
+	DIR *dir;
+	int fd, error, rc = 0;
+
+	/* A descriptor of its own: dirfd's position is shared with others. */
+	fd = sys->openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd == -1)
+		return (-1);
+	if ((dir = fdopendir(fd)) == NULL) {
+		error = errno;
+		sys->close(fd);
+		errno = error;
+		return (-1);
+	}
+	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL) {
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = visit(e->d_name, arg);
+	}
+	if (rc == 0 && errno != 0)
+		rc = -1;
+	error = errno;
+	closedir(dir);
+	errno = error;
+	return (rc);
+}
+
+static int64_t
+clock_ms(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
+}
+
+int64_t
+sys_now_ms(void)
+{
+	return (clock_ms(CLOCK_REALTIME));
+}
+
+int64_t
+sys_monotonic_ms(void)
+{
+	return (clock_ms(CLOCK_MONOTONIC));
+}

@@ -1,0 +1,81 @@
+#ifndef SYS_H
+#define SYS_H
+
+#include <sys/types.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Every system call that the store makes on files, in one table.  Tests
+ * replace rows of it to make the n-th call fail; nothing else in store/
+ * names these calls.  Each row keeps the meaning, result and errno of its
+ * system call.
+ */
+struct sys {
+	int	 (*openat)(int, const char *, int, mode_t);
+	int	 (*close)(int);
+	ssize_t	 (*read)(int, void *, size_t);
+	ssize_t	 (*pread)(int, void *, size_t, off_t);
+	ssize_t	 (*write)(int, const void *, size_t);
+	ssize_t	 (*pwritev)(int, const struct iovec *, int, off_t);
+	int	 (*fsync)(int);
+	int	 (*fdatasync)(int);
+	int	 (*renameat)(int, const char *, int, const char *);
+	int	 (*unlinkat)(int, const char *, int);
+	int	 (*mkdirat)(int, const char *, mode_t);
+	int	 (*fstat)(int, struct stat *);
+	int	 (*fstatat)(int, const char *, struct stat *, int);
+};
+
+/* The table in force; written only by tests, before any thread runs. */
+extern const struct sys	*sys;
+
+/* The real system calls. */
+extern const struct sys	 sys_real;
+
+/*
+ * Write all len bytes at buf to fd at its file position.  Goes on after
+ * EINTR and short writes.  Returns 0, or -1 with errno set: then any part
+ * of the bytes may have been written.
+ */
+int	 sys_writeall(int fd, const void *buf, size_t len);
+
+/*
+ * The same for an iovec at offset off, without moving the file position.
+ * Changes the iovec's members while it works.
+ */
+int	 sys_pwritevall(int fd, struct iovec *iov, int iovcnt, off_t off);
+
+/*
+ * Read the whole regular file name in dirfd into *buf_r, malloc'd (new) and
+ * followed by a NUL that *len_r does not count.  Returns 0, or -1 with errno
+ * set (EFBIG above max bytes, EISDIR or EINVAL if it is no regular file,
+ * ENOMEM, or what open and read say).
+ */
+int	 sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
+	    size_t *len_r);
+
+/*
+ * Make folder name in dirfd with mode 0700 unless it is there, sync dirfd
+ * if it was made, and open it.  Returns its descriptor (close with
+ * sys->close), or -1 with errno set.
+ */
+int	 sys_opendir(int dirfd, const char *name);
+
+/*
+ * Call visit(name, arg) for each entry of the folder dirfd, "." and ".."
+ * left out, in no order.  A visit that returns non-zero ends the walk.
+ * dirfd stays open and its position does not matter.  Returns 0, -1 with
+ * errno set, or what the last visit returned.
+ */
+int	 sys_eachname(int dirfd, int (*visit)(const char *name, void *arg),
+	    void *arg);
+
+/* Milliseconds since the epoch (wall clock), and of the monotonic clock. */
+int64_t	 sys_now_ms(void);
+int64_t	 sys_monotonic_ms(void);
+
+#endif /* !SYS_H */

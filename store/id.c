@@ -1,0 +1,88 @@
+#include <assert.h>
+#include <string.h>
+
+#include <bsd/stdlib.h>
+
+#include "sys.h"
+
+#include "id.h"
+
+#define TIME_BYTES	6
+#define RANDOM_BYTES	18
+#define PREFIX_MAX	16
+
+/* n bytes at p as 2n hex digits and a NUL. */
+static void
+put_hex(char *dst, const unsigned char *p, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		*dst++ = hex[p[i] >> 4];
+		*dst++ = hex[p[i] & 15];
+	}
+	*dst = '\0';
+}
+
+void
+id_mint(char *buf, const char *prefix)
+{
+	unsigned char raw[TIME_BYTES + RANDOM_BYTES];
+	uint64_t ms = (uint64_t)sys_now_ms();
+	size_t len = strlen(prefix);
+	int i;
+
+	assert(len <= PREFIX_MAX);
+	for (i = TIME_BYTES - 1; i >= 0; i--) {
+		raw[i] = (unsigned char)ms;
+		ms >>= 8;
+	}
+	arc4random_buf(raw + TIME_BYTES, RANDOM_BYTES);
+	memcpy(buf, prefix, len);
+	put_hex(buf + len, raw, sizeof(raw));
+}
+
+void
+id_mint_short(char *buf)
+{
+	unsigned char raw[8];
+
+	arc4random_buf(raw, sizeof(raw));
+	put_hex(buf, raw, sizeof(raw));
+}
+
+static bool
+is_lower_or_digit(char c)
+{
+	return ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
+}
+
+bool
+id_is_valid(const char *s, size_t len)
+{
+	size_t i;
+
+	if (len == 0 || len > ID_MAX)
+		return (false);
+	for (i = 0; i < len; i++) {
+		if (!is_lower_or_digit(s[i]) && !(s[i] >= 'A' && s[i] <= 'Z') &&
+		    s[i] != '_' && s[i] != '-')
+			return (false);
+	}
+	return (true);
+}
+
+bool
+id_is_tenant(const char *s, size_t len)
+{
+	size_t i;
+
+	if (len == 0 || len > TENANT_NAME_MAX || !is_lower_or_digit(s[0]))
+		return (false);
+	for (i = 1; i < len; i++) {
+		if (!is_lower_or_digit(s[i]) && s[i] != '_' && s[i] != '-')
+			return (false);
+	}
+	return (true);
+}

@@ -261,8 +261,8 @@ rebuild(struct span value)
 }
 
 static const char *const samples[] = {
-	"{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":"
-	    "\"input_text\",\"text\":\"h\\u00e9 \\ud83d\\ude00 \\\"q\\\"\"}]}",
+	("{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":"
+	    "\"input_text\",\"text\":\"h\\u00e9 \\ud83d\\ude00 \\\"q\\\"\"}]}"),
 	"[1,-2,3.5e-7,true,false,null,\"\",{},[],[[[]]],{\"\":{\"\":\"\"}}]",
 	" {\n \"a\" : [ 1 , 2 ] ,\t\"b\\\\\" : \"\\\\\\\\\" , \"c\":{ } } ",
 	"{\"at\":1769854830123,\"item\":{\"id\":\"msg_1\",\"n\":-0.10}}",

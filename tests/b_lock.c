@@ -208,8 +208,8 @@ one_line_an_event(void **state)
 	char *out = logged(log_all_levels), *line, *rest = out;
 	static const char *const expect[] = {
 		" level=info msg=\"seen 1\"",
-		" level=warn msg=\"rename \\\"a\\nb\\\\\\\"\""
-		    " err=\"No space left on device\"",
+		(" level=warn msg=\"rename \\\"a\\nb\\\\\\\"\""
+		    " err=\"No space left on device\""),
 		" level=error msg=\"\\u0001\\u0009\xc3\xa9\"",
 	};
 	size_t i;

@@ -1,0 +1,368 @@
+/*
+ * store/atomicfile and store/sys: a file holds the old bytes or the new,
+ * whatever call fails, and every sync stands where it must.
+ */
+
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "store/atomicfile.h"
+#include "store/sys.h"
+#include "tests/fault.h"
+#include "tests/tempdir.h"
+
+static int dir;
+
+static bool
+holds(const char *name, const char *expect)
+{
+	char *s;
+	size_t len;
+	bool same;
+
+	if (sys_readfile(dir, name, 1000, &s, &len) == -1)
+		return (false);
+	same = len == strlen(expect) && strcmp(s, expect) == 0;
+	free(s);
+	return (same);
+}
+
+static void
+replaces(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(atomicfile_write(dir, "a.json", "one", 3), 0);
+	assert_true(holds("a.json", "one"));
+	assert_int_equal(atomicfile_write(dir, "a.json", "", 0), 0);
+	assert_true(holds("a.json", ""));
+	assert_int_equal(atomicfile_put(dir, "b.json", "two", 3), 0);
+	assert_int_equal(atomicfile_sync(dir), 0);
+	assert_true(holds("b.json", "two"));
+	assert_int_equal(tempdir_count(dir), 2);
+	assert_int_equal(fstatat(dir, "a.json", &st, 0), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+/* Whatever call fails: old or new, the failure told, nothing left over. */
+static void
+fails_whole(void **state)
+{
+	int n, rc;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		assert_int_equal(atomicfile_write(dir, "a", "old", 3), 0);
+		fault_arm(n, EIO);
+		rc = atomicfile_write(dir, "a", "new", 3);
+		if (!fault_fired())
+			break;
+		assert_int_equal(rc, -1);
+		assert_int_equal(errno, EIO);
+		fault_disarm();
+		assert_true(holds("a", "old") || holds("a", "new"));
+		assert_int_equal(tempdir_count(dir), 1);
+	}
+	fault_disarm();
+	/* open, write, fsync, close, rename, fsync */
+	assert_int_equal(n, 7);
+	assert_int_equal(rc, 0);
+	assert_true(holds("a", "new"));
+}
+
+/* EINTR of a write goes on; of close it is no failure and no second close. */
+static void
+goes_on_after_eintr(void **state)
+{
+	unsigned long before;
+
+	(void)state;
+	fault_arm_call(FAULT_WRITE, 1, EINTR);
+	assert_int_equal(atomicfile_write(dir, "a", "whole", 5), 0);
+	assert_true(fault_fired());
+	before = fault_count(FAULT_CLOSE);
+	fault_arm_call(FAULT_CLOSE, 1, EINTR);
+	assert_int_equal(atomicfile_write(dir, "a", "again", 5), 0);
+	assert_true(fault_fired());
+	fault_disarm();
+	assert_int_equal(fault_count(FAULT_CLOSE), before + 1);
+	assert_true(holds("a", "again"));
+}
+
+/* The bytes are synced before the rename, the folder after it. */
+static void
+syncs_in_order(void **state)
+{
+	unsigned long syncs, renames;
+
+	(void)state;
+	assert_int_equal(atomicfile_write(dir, "a", "old", 3), 0);
+	renames = fault_count(FAULT_RENAMEAT);
+	fault_arm_call(FAULT_FSYNC, 1, EIO);
+	assert_int_equal(atomicfile_write(dir, "a", "new", 3), -1);
+	assert_int_equal(fault_count(FAULT_RENAMEAT), renames);
+	assert_true(holds("a", "old"));
+
+	syncs = fault_count(FAULT_FSYNC);
+	fault_arm_call(FAULT_RENAMEAT, 1, EIO);
+	assert_int_equal(atomicfile_write(dir, "a", "new", 3), -1);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 1);
+	fault_disarm();
+	assert_int_equal(atomicfile_write(dir, "a", "new", 3), 0);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 3);
+}
+
+/* A disk that is full, made real by a limit on the size of files. */
+static void
+full_disk(void **state)
+{
+	struct rlimit old, small = { 1000, RLIM_INFINITY };
+	static char big[5000];
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(atomicfile_write(dir, "a", "old", 3), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(atomicfile_write(dir, "a", big, sizeof(big)), -1);
+	assert_int_equal(errno, EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_true(holds("a", "old"));
+	assert_int_equal(tempdir_count(dir), 1);
+}
+
+static void
+knows_its_names(void **state)
+{
+	(void)state;
+	assert_true(atomicfile_is_temporary(".tmp-0123456789abcdef"));
+	assert_false(atomicfile_is_temporary("conv_1.json"));
+	assert_false(atomicfile_is_temporary(".tmp"));
+}
+
+static void
+reads_files(void **state)
+{
+	static char big[100001];
+	char *s;
+	size_t len;
+
+	(void)state;
+	memset(big, 'x', sizeof(big));
+	assert_int_equal(atomicfile_write(dir, "big", big, sizeof(big)), 0);
+	assert_int_equal(sys_readfile(dir, "big", sizeof(big), &s, &len), 0);
+	assert_int_equal(len, sizeof(big));
+	assert_memory_equal(s, big, len);
+	assert_int_equal(s[len], '\0');
+	free(s);
+	assert_int_equal(sys_readfile(dir, "big", sizeof(big) - 1, &s, &len),
+	    -1);
+	assert_int_equal(errno, EFBIG);
+	assert_int_equal(sys_readfile(dir, ".", 10, &s, &len), -1);
+	assert_int_equal(errno, EISDIR);
+	assert_int_equal(sys_readfile(dir, "none", 10, &s, &len), -1);
+	assert_int_equal(errno, ENOENT);
+	/* A fifo is refused at once, though nobody writes to it. */
+	assert_int_equal(mkfifoat(dir, "fifo", 0600), 0);
+	assert_int_equal(sys_readfile(dir, "fifo", 10, &s, &len), -1);
+	assert_int_equal(errno, EINVAL);
+}
+
+static void
+reads_fail_whole(void **state)
+{
+	char *s;
+	size_t len;
+	int n;
+
+	(void)state;
+	assert_int_equal(atomicfile_write(dir, "a", "text", 4), 0);
+	for (n = 1; ; n++) {
+		s = NULL;
+		fault_arm(n, EIO);
+		/* A failing close of what was read loses nothing. */
+		if (sys_readfile(dir, "a", 10, &s, &len) == 0) {
+			assert_string_equal(s, "text");
+			free(s);
+		} else
+			assert_int_equal(errno, EIO);
+		if (!fault_fired())
+			break;
+	}
+	assert_int_equal(n, 6);
+	fault_disarm();
+}
+
+/* Three pieces, cut at every byte by a kernel that writes one at a time. */
+static ssize_t
+write_one(int fd, const struct iovec *iov, int iovcnt, off_t off)
+{
+	static unsigned calls;
+
+	(void)iovcnt;
+	if (calls++ % 3 == 0) {
+		errno = EINTR;
+		return (-1);
+	}
+	return (pwrite(fd, iov[0].iov_base, 1, off));
+}
+
+static ssize_t
+write_none(int fd, const struct iovec *iov, int iovcnt, off_t off)
+{
+	(void)fd;
+	(void)iov;
+	(void)iovcnt;
+	(void)off;
+	return (0);
+}
+
+static void
+writes_all(void **state)
+{
+	char one[] = "one", two[] = "", three[] = "three";
+	struct iovec iov[3] = { { one, 3 }, { two, 0 }, { three, 5 } };
+	struct sys slow = *sys;
+	const struct sys *saved = sys;
+	int fd;
+
+	(void)state;
+	fd = openat(dir, "v", O_RDWR | O_CREAT, 0600);
+	assert_int_equal(sys_pwritevall(fd, iov, 3, 2), 0);
+	assert_int_equal(pwrite(fd, "--", 2, 0), 2);
+	assert_true(holds("v", "--onethree"));
+
+	slow.pwritev = write_one;
+	sys = &slow;
+	iov[0] = (struct iovec){ three, 5 };
+	iov[1] = (struct iovec){ two, 0 };
+	iov[2] = (struct iovec){ one, 3 };
+	assert_int_equal(sys_pwritevall(fd, iov, 3, 2), 0);
+	slow.pwritev = write_none;
+	iov[0] = (struct iovec){ three, 5 };
+	assert_int_equal(sys_pwritevall(fd, iov, 1, 2), -1);
+	assert_int_equal(errno, EIO);
+	sys = saved;
+	close(fd);
+	assert_true(holds("v", "--threeone"));
+}
+
+static void
+opens_folders(void **state)
+{
+	unsigned long syncs = fault_count(FAULT_FSYNC);
+	int n, fd = -1;
+
+	(void)state;
+	assert_true((fd = sys_opendir(dir, "sub")) >= 0);
+	sys->close(fd);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 1);
+	assert_true((fd = sys_opendir(dir, "sub")) >= 0);
+	sys->close(fd);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 1);
+	assert_int_equal(unlinkat(dir, "sub", AT_REMOVEDIR), 0);
+
+	/* A folder that could not be synced is made, and synced, again. */
+	fault_arm_call(FAULT_FSYNC, 1, EIO);
+	assert_int_equal(sys_opendir(dir, "sub"), -1);
+	assert_int_equal(errno, EIO);
+	fault_disarm();
+	syncs = fault_count(FAULT_FSYNC);
+	assert_true((fd = sys_opendir(dir, "sub")) >= 0);
+	sys->close(fd);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 1);
+
+	for (n = 1; ; n++) {
+		unlinkat(dir, "sub", AT_REMOVEDIR);
+		fault_arm(n, EMFILE);
+		fd = sys_opendir(dir, "sub");
+		if (!fault_fired())
+			break;
+		assert_int_equal(fd, -1);
+		assert_int_equal(errno, EMFILE);
+	}
+	sys->close(fd);
+}
+
+static int
+add_length(const char *name, void *arg)
+{
+	*(size_t *)arg += strlen(name);
+	return (strcmp(name, "stop") == 0 ? 7 : 0);
+}
+
+static void
+lists_folders(void **state)
+{
+	size_t sum = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		sum = 0;
+		assert_int_equal(sys_eachname(dir, add_length, &sum), 0);
+		assert_int_equal(sum, 0);
+	}
+	assert_int_equal(atomicfile_write(dir, "four", "", 0), 0);
+	assert_int_equal(atomicfile_write(dir, "seven77", "", 0), 0);
+	assert_int_equal(sys_eachname(dir, add_length, &sum), 0);
+	assert_int_equal(sum, 11);
+	assert_int_equal(atomicfile_write(dir, "stop", "", 0), 0);
+	assert_int_equal(sys_eachname(dir, add_length, &sum), 7);
+	fault_arm(1, EMFILE);
+	assert_int_equal(sys_eachname(dir, add_length, &sum), -1);
+	assert_int_equal(errno, EMFILE);
+	fault_disarm();
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	fault_disarm();
+	dir = tempdir_open();
+	return (dir == -1 ? -1 : 0);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	fault_disarm();
+	tempdir_close(dir);
+	return (0);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(replaces),
+		TEST(fails_whole),
+		TEST(goes_on_after_eintr),
+		TEST(syncs_in_order),
+		TEST(full_disk),
+		TEST(knows_its_names),
+		TEST(reads_files),
+		TEST(reads_fail_whole),
+		TEST(writes_all),
+		TEST(opens_folders),
+		TEST(lists_folders),
+	};
+
+	fault_init();
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}

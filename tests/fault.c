@@ -1,0 +1,309 @@
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "store/lock.h"
+#include "store/sys.h"
+
+#include "tests/fault.h"
+
+/*
+ * Locks used to protect struct members:
+ *	f	fault.lck
+ */
+static struct {
+	struct lock	 lck;		/* rank 30: calls come under any lock */
+	struct cond	 moved;		/* [f] a call came, or may go on */
+	unsigned	 mask;		/* [f] calls that count; 0: disarmed */
+	int		 left;		/* [f] until the one that fails */
+	int		 error;		/* [f] */
+	bool		 forever;	/* [f] */
+	bool		 fired;		/* [f] */
+	unsigned	 gate;		/* [f] calls that stop */
+	int		 waiting;	/* [f] calls standing at the gate */
+	int		 passes;	/* [f] how many of them may go on */
+	unsigned long	 count[13];	/* [f] */
+} fault = { .lck = LOCK_INITIALIZER(LOCK_LOG) };
+
+/* Count the call and wait at the gate.  Returns 0, or the errno it gets. */
+static int
+enter(enum fault_call call)
+{
+	int error = 0;
+
+	lock_take(&fault.lck);
+	fault.count[__builtin_ctz(call)]++;
+	if ((fault.gate & call) != 0) {
+		fault.waiting++;
+		cond_broadcast(&fault.moved);
+		while ((fault.gate & call) != 0 && fault.passes == 0)
+			cond_wait(&fault.moved, &fault.lck);
+		if (fault.passes > 0)
+			fault.passes--;
+		fault.waiting--;
+	}
+	if ((fault.mask & call) != 0 && (fault.left == 0 ||
+	    --fault.left == 0)) {
+		error = fault.error;
+		fault.fired = true;
+		if (!fault.forever)
+			fault.mask = 0;
+	}
+	lock_give(&fault.lck);
+	return (error);
+}
+
+/* Set errno if there is an error; the value of a call that fails. */
+static int
+fail(int error)
+{
+	errno = error;
+	return (-1);
+}
+
+static int
+fault_openat(int dirfd, const char *name, int flags, mode_t mode)
+{
+	int error = enter(FAULT_OPENAT);
+
+	return (error != 0 ? fail(error) :
+	    sys_real.openat(dirfd, name, flags, mode));
+}
+
+static int
+fault_close(int fd)
+{
+	int error = enter(FAULT_CLOSE), rc;
+
+	rc = sys_real.close(fd);
+	return (error != 0 ? fail(error) : rc);
+}
+
+static ssize_t
+fault_read(int fd, void *buf, size_t len)
+{
+	int error = enter(FAULT_READ);
+
+	return (error != 0 ? fail(error) : sys_real.read(fd, buf, len));
+}
+
+static ssize_t
+fault_pread(int fd, void *buf, size_t len, off_t off)
+{
+	int error = enter(FAULT_PREAD);
+
+	return (error != 0 ? fail(error) : sys_real.pread(fd, buf, len, off));
+}
+
+static ssize_t
+fault_write(int fd, const void *buf, size_t len)
+{
+	int error = enter(FAULT_WRITE);
+
+	if (error == 0)
+		return (sys_real.write(fd, buf, len));
+	(void)!sys_real.write(fd, buf, len / 2);
+	return (fail(error));
+}
+
+static ssize_t
+fault_pwritev(int fd, const struct iovec *iov, int iovcnt, off_t off)
+{
+	int error = enter(FAULT_PWRITEV);
+	struct iovec half;
+
+	if (error == 0)
+		return (sys_real.pwritev(fd, iov, iovcnt, off));
+	half = iov[0];
+	half.iov_len /= 2;
+	(void)!sys_real.pwritev(fd, &half, 1, off);
+	return (fail(error));
+}
+
+static int
+fault_fsync(int fd)
+{
+	int error = enter(FAULT_FSYNC);
+
+	return (error != 0 ? fail(error) : sys_real.fsync(fd));
+}
+
+static int
+fault_fdatasync(int fd)
+{
+	int error = enter(FAULT_FDATASYNC);
+
+	return (error != 0 ? fail(error) : sys_real.fdatasync(fd));
+}
+
+static int
+fault_renameat(int olddir, const char *old, int newdir, const char *new)
+{
+	int error = enter(FAULT_RENAMEAT);
+
+	return (error != 0 ? fail(error) :
+	    sys_real.renameat(olddir, old, newdir, new));
+}
+
+static int
+fault_unlinkat(int dirfd, const char *name, int flags)
+{
+	int error = enter(FAULT_UNLINKAT);
+
+	return (error != 0 ? fail(error) :
+	    sys_real.unlinkat(dirfd, name, flags));
+}
+
+static int
+fault_mkdirat(int dirfd, const char *name, mode_t mode)
+{
+	int error = enter(FAULT_MKDIRAT);
+
+	return (error != 0 ? fail(error) :
+	    sys_real.mkdirat(dirfd, name, mode));
+}
+
+static int
+fault_fstat(int fd, struct stat *st)
+{
+	int error = enter(FAULT_FSTAT);
+
+	return (error != 0 ? fail(error) : sys_real.fstat(fd, st));
+}
+
+static int
+fault_fstatat(int dirfd, const char *name, struct stat *st, int flags)
+{
+	int error = enter(FAULT_FSTATAT);
+
+	return (error != 0 ? fail(error) :
+	    sys_real.fstatat(dirfd, name, st, flags));
+}
+
+static const struct sys fault_table = {
+	.openat = fault_openat,
+	.close = fault_close,
+	.read = fault_read,
+	.pread = fault_pread,
+	.write = fault_write,
+	.pwritev = fault_pwritev,
+	.fsync = fault_fsync,
+	.fdatasync = fault_fdatasync,
+	.renameat = fault_renameat,
+	.unlinkat = fault_unlinkat,
+	.mkdirat = fault_mkdirat,
+	.fstat = fault_fstat,
+	.fstatat = fault_fstatat,
+};
+
+void
+fault_init(void)
+{
+	cond_init(&fault.moved);
+	sys = &fault_table;
+}
+
+static void
+arm(unsigned mask, int n, int error, bool forever)
+{
+	lock_take(&fault.lck);
+	fault.mask = mask;
+	fault.left = n;
+	fault.error = error;
+	fault.forever = forever;
+	fault.fired = false;
+	lock_give(&fault.lck);
+}
+
+void
+fault_arm(int n, int error)
+{
+	arm(FAULT_ANY, n, error, false);
+}
+
+void
+fault_arm_call(unsigned mask, int n, int error)
+{
+	arm(mask, n, error, false);
+}
+
+void
+fault_arm_forever(unsigned mask, int n, int error)
+{
+	arm(mask, n, error, true);
+}
+
+bool
+fault_fired(void)
+{
+	bool fired;
+
+	lock_take(&fault.lck);
+	fired = fault.fired;
+	lock_give(&fault.lck);
+	return (fired);
+}
+
+void
+fault_disarm(void)
+{
+	arm(0, 0, 0, false);
+	fault_gate_open();
+}
+
+unsigned long
+fault_count(unsigned mask)
+{
+	unsigned long n = 0;
+	int i;
+
+	lock_take(&fault.lck);
+	for (i = 0; i < 13; i++) {
+		if ((mask & (1U << i)) != 0)
+			n += fault.count[i];
+	}
+	lock_give(&fault.lck);
+	return (n);
+}
+
+void
+fault_gate_close(unsigned mask)
+{
+	lock_take(&fault.lck);
+	fault.gate = mask;
+	fault.passes = 0;
+	lock_give(&fault.lck);
+}
+
+bool
+fault_gate_await(void)
+{
+	int64_t end = sys_monotonic_ms() + 10000;
+	bool came;
+
+	lock_take(&fault.lck);
+	while (fault.waiting <= fault.passes && sys_monotonic_ms() < end)
+		cond_wait_ms(&fault.moved, &fault.lck, 1000);
+	came = fault.waiting > fault.passes;
+	lock_give(&fault.lck);
+	return (came);
+}
+
+void
+fault_gate_pass(void)
+{
+	lock_take(&fault.lck);
+	fault.passes++;
+	cond_broadcast(&fault.moved);
+	lock_give(&fault.lck);
+}
+
+void
+fault_gate_open(void)
+{
+	lock_take(&fault.lck);
+	fault.gate = 0;
+	fault.passes = 0;
+	cond_broadcast(&fault.moved);
+	lock_give(&fault.lck);
+}

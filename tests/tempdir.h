@@ -1,0 +1,70 @@
+#ifndef TEMPDIR_H
+#define TEMPDIR_H
+
+#include <sys/types.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * A folder of its own for a test in C, for programs that want one at a time.
+ *
+ *	int dir = tempdir_open();
+ *	...
+ *	tempdir_close(dir);		removes the files in it
+ */
+static char tempdir_path[64];
+
+static inline int
+tempdir_open(void)
+{
+	strcpy(tempdir_path, "/tmp/rememberd-test-XXXXXX");
+	if (mkdtemp(tempdir_path) == NULL)
+		abort();
+	return (open(tempdir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* How many entries does the folder have, "." and ".." left out? */
+static inline int
+tempdir_count(int dirfd)
+{
+	DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY));
+	int n = 0;
+
+	if (dir == NULL)
+		abort();
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return (n - 2);
+}
+
+/* Remove the files in the folder, empty folders too. */
+static inline void
+tempdir_empty(int dirfd)
+{
+	DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY));
+	struct dirent *e;
+
+	if (dir == NULL)
+		abort();
+	while ((e = readdir(dir)) != NULL) {
+		if (unlinkat(dirfd, e->d_name, 0) == -1)
+			(void)unlinkat(dirfd, e->d_name, AT_REMOVEDIR);
+	}
+	closedir(dir);
+}
+
+static inline void
+tempdir_close(int dirfd)
+{
+	tempdir_empty(dirfd);
+	close(dirfd);
+	rmdir(tempdir_path);
+}
+
+#endif /* !TEMPDIR_H */

@@ -1,0 +1,146 @@
+#ifndef JOURNAL_H
+#define JOURNAL_H
+
+#include <sys/uio.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The journal makes a change durable before its client hears of success.
+ *
+ *	journal_append --> filling --swap--> draining --> write, fdatasync
+ *	worker loops (eventfd) <-- journal_notify <-- durable moves up
+ *
+ * One fdatasync serves every append that arrived while the last one ran; no
+ * delay is ever added to make batches larger.
+ *
+ *	OPEN   --journal_close--> CLOSED
+ *	OPEN   --write or fdatasync fails, and in a fresh segment too--> BROKEN
+ *	BROKEN --pending records synced in a fresh segment--> OPEN
+ *	BROKEN --journal_close, after a last try--> CLOSED
+ *
+ * A segment that failed is never written or synced again: nobody knows what
+ * its tail holds until replay reads it.  What is pending is written from
+ * memory and under the same lsns into a fresh segment, at once, and nobody
+ * hears of it if that succeeds; else the journal is BROKEN and the committer
+ * tries again every second.
+ */
+struct journal;
+
+struct journal_options {
+	const char	*store_id;
+	uint64_t	 next;		/* lsn of the next record, >= 1 */
+	size_t		 segment_size;	/* bytes; a batch that does not fit
+					 * into the rest begins a new one */
+	size_t		 batch_max;	/* bytes of appends in one batch */
+};
+
+/*
+ * Open the journal in folder dirfd (borrowed, must stay open), begin a fresh
+ * segment there and start the committer.  Every record below next counts as
+ * durable.  Returns 0 and *j_r (new), or -1 with errno set.  Blocks.
+ */
+int	 journal_open(int dirfd, const struct journal_options *,
+	    struct journal **j_r);
+
+/* Write and sync what was appended, stop the committer, free.  Returns 0, or
+ * -1 with errno set if something appended did not become durable.  Blocks. */
+int	 journal_close(struct journal *);
+
+/*
+ * May len bytes more be appended now?  0, or an errno: ENOBUFS (the batch
+ * that is filling is full; call again after the next notification), EIO,
+ * ENOSPC, EROFS … (BROKEN, and why).  Ask before taking a lock: journal_append
+ * itself never refuses for want of room in the batch.  Never blocks on the
+ * disk.
+ */
+int	 journal_room(struct journal *, size_t len);
+
+/*
+ * Copy the record in iov (one line of JSON with its newline) into the batch
+ * that is filling and set *lsn_r to its number.  Numbers rise by one.  Call
+ * with the conversation's (or tenant's) lock held, so that the journal's
+ * order is memory's order.  Never blocks on the disk.  Returns 0, or -1 with
+ * errno set to ENOMEM or to why the journal is BROKEN: then nothing was
+ * appended and no number was used.
+ */
+int	 journal_append(struct journal *, const struct iovec *iov, int iovcnt,
+	    uint64_t *lsn_r);
+
+/*
+ * Let no lsn up to lsn be given any more: a document that was loaded holds
+ * it.  Numbers left out count as durable.  Blocks until that is so (at most
+ * for the batch under way).  Not for worker loops; call without a lock.
+ */
+void	 journal_raise(struct journal *, uint64_t lsn);
+
+/* The lsn that the next append will get at the earliest. */
+uint64_t journal_next(struct journal *);
+/*
+ * Let every later append get a number above lsn, as for a document that was
+ * loaded with a higher one.  Numbers that are left out count as durable once
+ * all before them is.  Never blocks on the disk.
+ */
+void	 journal_raise(struct journal *, uint64_t lsn);
+/* Every lsn up to this is on stable storage.  One atomic load. */
+uint64_t journal_durable(struct journal *);
+/* 0 while OPEN, else the errno that broke it.  One atomic load. */
+int	 journal_error(struct journal *);
+
+/*
+ * Block until lsn is durable.  Returns 0, or -1 with errno set if the journal
+ * is BROKEN before that.  Not for worker loops; call without a lock.
+ */
+int	 journal_wait(struct journal *, uint64_t lsn);
+
+/*
+ * Who wants to hear of progress.  The committer writes 8 bytes to efd (an
+ * eventfd, borrowed) when durable reaches `wanted`, when the journal breaks
+ * or recovers, and when room appears after ENOBUFS, once after each
+ * journal_want.
+ */
+struct journal_waiter;
+int	 journal_subscribe(struct journal *, int efd,
+	    struct journal_waiter **w_r);
+void	 journal_unsubscribe(struct journal *, struct journal_waiter *);
+/*
+ * Ask for a notification as soon as lsn is durable (UINT64_MAX: as soon as
+ * anything changes).  The least of several calls counts.  If it is durable
+ * already, or the journal is BROKEN before that, efd is written at once
+ * (UINT64_MAX waits for a change all the same).  Any thread; cheap; takes
+ * rank 20.
+ */
+void	 journal_want(struct journal *, struct journal_waiter *, uint64_t lsn);
+
+/*
+ * Bytes of all segments that no journal_retire has covered yet, for
+ * journal_limit: what a flush would save a start from reading.
+ */
+size_t	 journal_bytes(struct journal *);
+
+/*
+ * Every record below lsn stands in a document.  Segments that hold only such
+ * records are removed keep_ms after the first call that said so, strictly
+ * oldest first, never the one being written.  Called by the flush, by one
+ * thread at a time; blocks.
+ */
+void	 journal_retire(struct journal *, uint64_t lsn, int64_t keep_ms);
+/*
+ * Tell of a segment found at start, its highest lsn being last, so that
+ * journal_retire can remove it.  In the order of the names; before any
+ * append.  Returns 0, or -1 with errno set to ENOMEM.
+ */
+int	 journal_adopt(struct journal *, const char *name, uint64_t last,
+	    size_t bytes);
+
+/* Figures for metrics, since the start. */
+struct journal_stats {
+	uint64_t	 records;
+	uint64_t	 batches;
+	uint64_t	 bytes;
+	size_t		 segments;	/* files there now */
+};
+void	 journal_stats(struct journal *, struct journal_stats *);
+
+#endif /* !JOURNAL_H */

@@ -47,7 +47,8 @@ enum wire_event {
 	WIRE_ABORT,		/* the request in hand is not wanted any more */
 	WIRE_HOLD,		/* the next request: feed the rest after
 				   wire_finish */
-	WIRE_BROKEN		/* no FastCGI, or no memory: close */
+	WIRE_BROKEN		/* no FastCGI, no memory, or nothing more is
+				   wanted: close */
 };
 
 /* limits is borrowed and must outlive it.  Returns it (new), or NULL. */
@@ -55,9 +56,9 @@ struct wire	*wire_new(const struct wire_limits *);
 void		 wire_free(struct wire *);
 
 /*
- * Take bytes until one of the events happens; *used_r says how many were
- * taken.  Answers of the protocol itself are appended to out, at most 64
- * bytes for each record taken.
+ * Take bytes (not NULL) until one of the events happens; *used_r says how many were
+ * taken.  Answers of the protocol itself are appended to out, at most 128
+ * bytes for each record taken; send them, also before closing.
  */
 enum wire_event	 wire_feed(struct wire *, const void *, size_t len,
 		    size_t *used_r, struct buf *out);
@@ -72,7 +73,8 @@ uint16_t	 wire_id(const struct wire *);
 /*
  * Of the request that is whole: 0, or the status it must be refused with (400
  * CONTENT_LENGTH and body differ or parameters are cut short, 413 body, 431
- * parameters), after which params may be empty and the body is.
+ * parameters, 503 no memory for the body), after which params may be empty
+ * and the body is.
  */
 int		 wire_refusal(const struct wire *);
 /* Its parameters and body; NULs stand behind all strings.  Borrowed until
@@ -104,10 +106,9 @@ void		 wire_end(uint16_t id, struct buf *out);
 
 /*
  * Take name-value pairs apart in place: names and values get a NUL behind
- * them.  Returns their number, -1 if the bytes are cut short, -2 if there are
- * more than max.
+ * them.  With pairs NULL they are only counted and the bytes stay as they
+ * are.  Returns their number, or -1 if the last one is cut short.
  */
-int		 wire_pairs(char *bytes, size_t len, struct pair *pairs,
-		    size_t max);
+int		 wire_pairs(char *bytes, size_t len, struct pair *pairs);
 
 #endif /* !WIRE_H */

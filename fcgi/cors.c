@@ -1,0 +1,89 @@
+#include <string.h>
+
+#include "conf/conf.h"
+#include "cors.h"
+
+/* Every request header that means something here, or that clients send. */
+#define ALLOW_HEADERS							\
+	"Authorization, Content-Type, Accept, Idempotency-Key, "	\
+	"If-Match, If-None-Match, Last-Event-ID, "			\
+	"OpenAI-Organization, OpenAI-Project, OpenAI-Beta, "		\
+	"x-stainless-arch, x-stainless-async, "				\
+	"x-stainless-custom-poll-interval, x-stainless-helper-method, "	\
+	"x-stainless-lang, x-stainless-os, "				\
+	"x-stainless-package-version, x-stainless-poll-helper, "	\
+	"x-stainless-retry-count, x-stainless-runtime, "		\
+	"x-stainless-runtime-version, x-stainless-timeout"
+#define EXPOSE_HEADERS							\
+	"ETag, X-Request-Id, Remember-Durability, Retry-After"
+/* Seconds: browsers cap it between ten minutes and a day anyway. */
+#define MAX_AGE		"7200"
+
+static bool
+is_listed(const struct conf_tenant *t, struct span origin)
+{
+	size_t i;
+
+	for (i = 0; i < t->norigins; i++)
+		if (strlen(t->allowed_origins[i]) == origin.len &&
+		    memcmp(t->allowed_origins[i], origin.p, origin.len) == 0)
+			return (true);
+	return (false);
+}
+
+static bool
+is_listed_anywhere(const struct conf *conf, struct span origin)
+{
+	size_t i;
+
+	for (i = 0; i < conf->ntenants; i++)
+		if (is_listed(&conf->tenants[i], origin))
+			return (true);
+	return (false);
+}
+
+bool
+cors_is_preflight(const struct request *req)
+{
+	return (req->method == METHOD_OPTIONS &&
+	    request_param(req, "HTTP_ORIGIN").len > 0 &&
+	    request_param(req, "HTTP_ACCESS_CONTROL_REQUEST_METHOD").len > 0);
+}
+
+void
+cors_preflight(const struct request *req, struct reply *rep,
+    const char *allow)
+{
+	struct span origin = request_param(req, "HTTP_ORIGIN");
+
+	reply_header(rep, "Vary", "Origin");
+	if (!is_listed_anywhere(req->edge->conf, origin))
+		return;
+	reply_header(rep, "Access-Control-Allow-Origin", "%s", origin.p);
+	reply_header(rep, "Access-Control-Allow-Methods", "%s", allow);
+	reply_header(rep, "Access-Control-Allow-Headers", "%s", ALLOW_HEADERS);
+	reply_header(rep, "Access-Control-Max-Age", "%s", MAX_AGE);
+}
+
+void
+cors_lines(const struct request *req, struct buf *out)
+{
+	const struct conf_tenant *t;
+	struct span origin;
+
+	if (req->caller.tenant == NULL)
+		return;
+	t = conf_tenant(req->edge->conf,
+	    store_tenant_name(req->caller.tenant));
+	if (t == NULL || t->norigins == 0)
+		return;
+	/* Also without an origin: a cache must not give that to a page. */
+	buf_adds(out, "Vary: Origin\r\n");
+	origin = request_param(req, "HTTP_ORIGIN");
+	if (origin.len == 0 || !is_listed(t, origin))
+		return;
+	buf_adds(out, "Access-Control-Allow-Origin: ");
+	buf_add(out, origin.p, origin.len);
+	buf_adds(out, "\r\nAccess-Control-Expose-Headers: "
+	    EXPOSE_HEADERS "\r\n");
+}

@@ -1,0 +1,73 @@
+#ifndef REPLY_H
+#define REPLY_H
+
+#include <bsd/sys/cdefs.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "request.h"
+#include "store/buf.h"
+#include "store/store.h"
+
+/*
+ * The only maker of replies.  A handler fills one; the worker sends it when
+ * lsn is durable, and replaces it by reply_unsure if that fails.
+ */
+struct reply {
+	int		 status;
+	struct buf	 headers;	/* whole lines, CRLF ended */
+	struct buf	 body;		/* JSON, or empty */
+	uint64_t	 lsn;		/* to be durable before it is sent */
+	bool		 is_change;	/* unsure when the journal breaks */
+};
+
+void	 reply_init(struct reply *);
+void	 reply_fini(struct reply *);
+
+/* Begin anew with this status: headers, body and lsn are forgotten. */
+void	 reply_start(struct reply *, int status);
+/* One more header line; control characters in the value are left out. */
+void	 reply_header(struct reply *, const char *name, const char *fmt, ...)
+	    __printflike(3, 4);
+/* ETag: "<version>" */
+void	 reply_etag(struct reply *, uint64_t version);
+/* The reply must wait for lsn too: the greatest counts. */
+void	 reply_wait(struct reply *, uint64_t lsn);
+
+/*
+ * An error object with all four keys (API.md 1.1).  type follows from the
+ * status: 401 authentication_error, 403 permission_error, 429
+ * rate_limit_error, >= 500 server_error, else invalid_request_error.  code
+ * and param may be NULL.  Keeps lsn.  fmt's text must be valid UTF-8; bytes
+ * that are not are replaced by U+FFFD.
+ */
+void	 reply_error(struct reply *, int status, const char *code,
+	    const char *param, const char *fmt, ...) __printflike(5, 6);
+
+/*
+ * What an enum store_err means in HTTP, in one table: NOENT 404
+ * "Conversation with id 'X' not found.", NOITEM 404 "Item with id 'X' not
+ * found in conversation.", NOCURSOR 404 param after, CONFLICT 400
+ * item_already_in_conversation, PRECONDITION 412, REUSED 422, ONCE_LIMIT
+ * 429, FULL 507 with Retry-After and x-should-retry: false, SICK 503 with
+ * Retry-After, DAMAGED 503 code damaged, NOMEM 503 with Retry-After.  id is
+ * what the message names (conversation, item or cursor); may hold any bytes.
+ */
+void	 reply_store_error(struct reply *, enum store_err, struct span id);
+
+/* 412 with the present version in message and ETag. */
+void	 reply_precondition(struct reply *, uint64_t version);
+
+/* The change's outcome is unknown: 503, Retry-After, retry with the same key. */
+void	 reply_unsure(struct reply *);
+
+/*
+ * Append the CGI response (Status:, Content-Type: application/json,
+ * X-Request-Id, Content-Length, the headers, those of CORS, an empty line, the
+ * body unless the method was HEAD) to out.  A reply that ran out of memory becomes a
+ * 503.  Returns false if not even that could be appended.
+ */
+bool	 reply_write(struct reply *, const struct request *, struct buf *out);
+
+#endif /* !REPLY_H */

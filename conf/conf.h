@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /*
  * The configuration file, checked whole: who got a struct conf need not
@@ -74,6 +75,15 @@ void	 conf_free(struct conf *);
  */
 const struct conf_tenant	*conf_tenant(const struct conf *,
 	    const char *name);
+
+/*
+ * Write what is in force to fp, each option on a line, so that conf_load
+ * would read it back.
+ */
+void	 conf_print(const struct conf *, FILE *fp);
+
+/* "30d" to milliseconds; digits alone are seconds.  0, or -1. */
+int	 conf_duration(const char *, uint64_t *ms_r);
 
 /*
  * Read a secret: all bytes of the file path ("-" is stdin) but one newline

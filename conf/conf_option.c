@@ -226,3 +226,87 @@ conf_option_is_string(const struct conf_option *o)
 	return (o->kind == KIND_PATH || o->kind == KIND_PATH_OR_NONE ||
 	    o->kind == KIND_SOCKET);
 }
+
+int
+conf_duration(const char *s, uint64_t *ms_r)
+{
+	return (parse_number(s, durations, ms_r));
+}
+
+/* What o is set to, as it would be written; strings are borrowed. */
+static const char *
+option_value(const struct conf_option *o, const struct conf *conf, char *buf,
+    size_t size)
+{
+	static const char *const levels[] = { "error", "warn", "info",
+	    "debug" };
+	const void *member = (const char *)conf + o->offset;
+	const char *s;
+	uint64_t n;
+	size_t i;
+
+	switch (o->kind) {
+	case KIND_PATH:
+	case KIND_PATH_OR_NONE:
+	case KIND_SOCKET:
+		s = *(char *const *)member;
+		return (s == NULL ? "" : s);
+	case KIND_MODE:
+		snprintf(buf, size, "%04o", (unsigned)*(const mode_t *)member);
+		return (buf);
+	case KIND_LEVEL:
+		for (i = 0; log_level_parse(levels[i]) != *(const int *)member;)
+			i++;
+		return (levels[i]);
+	case KIND_COUNT:
+	case KIND_SIZE:
+	case KIND_DURATION:
+		break;
+	}
+	n = o->kind == KIND_COUNT ? *(const unsigned int *)member :
+	    *(const uint64_t *)member;
+	format_number(buf, size, kind_units(o->kind), n);
+	return (buf);
+}
+
+/* A string in double quotes, as libconfuse reads it back. */
+static void
+print_quoted(const char *s, FILE *fp)
+{
+	fputc('"', fp);
+	for (; *s != '\0'; s++) {
+		if (*s == '"' || *s == '\\' || *s == '$')
+			fputc('\\', fp);
+		fputc(*s, fp);
+	}
+	fputc('"', fp);
+}
+
+static void
+print_tenant(const struct conf_tenant *t, FILE *fp)
+{
+	size_t i;
+
+	fprintf(fp, "tenant \"%s\" {\n\tallowed_origins = {", t->name);
+	for (i = 0; i < t->norigins; i++) {
+		fprintf(fp, "%s ", i == 0 ? "" : ",");
+		print_quoted(t->allowed_origins[i], fp);
+	}
+	fprintf(fp, " }\n}\n");
+}
+
+void
+conf_print(const struct conf *conf, FILE *fp)
+{
+	char buf[32];
+	size_t i;
+
+	for (i = 0; i < conf_noptions; i++) {
+		fprintf(fp, "%s = ", conf_options[i].name);
+		print_quoted(option_value(&conf_options[i], conf, buf,
+		    sizeof(buf)), fp);
+		fputc('\n', fp);
+	}
+	for (i = 0; i < conf->ntenants; i++)
+		print_tenant(&conf->tenants[i], fp);
+}

@@ -362,6 +362,42 @@ test_secret(void **state)
 	assert_int_equal(conf_secret(path_of("gone"), &secret, &len), -1);
 }
 
+/* What is printed reads back as the same. */
+static void
+test_print(void **state)
+{
+	struct conf *conf = load(
+	    "store = \"/a \\\"b\\\" \\\\ \\${c}\" max_body = 70000\n"
+	    "flush_interval = 90s log_level = warn socket_mode = 0600\n"
+	    "tenant \"a\" { allowed_origins = { \"https://a.b\","
+	    " \"http://c:1\" } }\ntenant \"b\" {}");
+	char *first = NULL, *second = NULL;
+	size_t len;
+	FILE *fp;
+
+	(void)state;
+	assert_non_null(fp = open_memstream(&first, &len));
+	conf_print(conf, fp);
+	fclose(fp);
+	conf_free(conf);
+	assert_non_null(strstr(first, "max_body = \"70000\"\n"));
+	assert_non_null(strstr(first, "flush_interval = \"90s\"\n"));
+	assert_non_null(strstr(first, "journal_limit = \"64M\"\n"));
+	assert_non_null(strstr(first, "socket_mode = \"0600\"\n"));
+
+	conf = load(first);
+	assert_string_equal(conf->store, "/a \"b\" \\ ${c}");
+	assert_int_equal(conf->ntenants, 2);
+	assert_int_equal(conf->tenants[0].norigins, 2);
+	assert_non_null(fp = open_memstream(&second, &len));
+	conf_print(conf, fp);
+	fclose(fp);
+	conf_free(conf);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+}
+
 static int
 setup(void **state)
 {
@@ -394,6 +430,7 @@ main(void)
 		cmocka_unit_test(test_mistakes_in_includes),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_print),
 	};
 
 	return (cmocka_run_group_tests_name("conf", tests, setup,

@@ -1,0 +1,206 @@
+/**
+ * The rules by which the tree stays readable, as far as a machine can tell:
+ * who may name what, form, manuals that say all there is.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { build, must, root, run } from './harness.mjs';
+
+const tracked = must(['git', 'ls-files', '-z']).split('\0').filter(Boolean)
+    .filter((f) => fs.existsSync(path.join(root, f)));
+const read = (f) => fs.readFileSync(path.join(root, f), 'utf8');
+const below = (dir, ext) => tracked.filter((f) => f.startsWith(dir) &&
+    ext.test(f));
+
+/* C without comments, strings and characters, line for line. */
+function bare(source)
+{
+	return (source.replace(
+	    /\/\*[^]*?\*\/|\/\/[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'/g,
+	    (s) => s[0] === '/' ? s.replace(/[^\n]/g, ' ') : s[0] + s.at(-1)));
+}
+
+/* Lines of files in which re matches, as "file:line: text". */
+function hits(files, re, text = read)
+{
+	return (files.flatMap((f) => text(f).split('\n').flatMap((l, i) =>
+	    re.test(l) ? [`${f}:${i + 1}: ${l.trim()}`] : [])));
+}
+
+const bareFile = (f) => bare(read(f));
+const none = (found, why) => assert.deepEqual(found, [], why);
+const product = /\.[ch]$/;
+
+test('only wire and client name FCGI_', () => {
+	none(hits([...below('fcgi/', product), ...below('store/', product),
+	    ...below('conf/', product)].filter((f) =>
+	    !/^fcgi\/(wire|client)(_\w+)?\.[ch]$/.test(f)), /\bFCGI_\w/,
+	    bareFile));
+});
+
+test('within store/ only sys.c calls the file system', () => {
+	const calls = 'open|openat|creat|read|pread|readv|write|pwrite|writev|' +
+	    'pwritev|fsync|fdatasync|syncfs|rename|renameat|unlink|unlinkat|' +
+	    'mkdir|mkdirat|ftruncate|truncate|posix_fallocate|fallocate|' +
+	    'opendir|fdopendir|readdir|fopen|fdopen|flock|flopen|flopenat|' +
+	    'stat|fstat|fstatat|lstat|link|linkat|close';
+	/* A member, as in sys->openat(, is the table itself. */
+	none(hits(below('store/', product).filter((f) =>
+	    !/^store\/sys\.[ch]$/.test(f)),
+	    new RegExp(`(?<![\\w>.])(${calls})\\s*\\(`), bareFile));
+});
+
+test('only lock names pthread_', () => {
+	none(hits(tracked.filter((f) => /^(fcgi|store|conf)\//.test(f) &&
+	    product.test(f) && !/^store\/lock\.[ch]$/.test(f)), /\bpthread_\w/,
+	    bareFile));
+});
+
+test('store/ knows nothing of HTTP, fcgi/ nothing of the files', () => {
+	none(hits(below('store/', product), /#include\s+"(\.\.\/)?(fcgi|conf)\//));
+	none(hits(below('store/', product), /\bHTTP_|fastcgi\.h/, bareFile));
+	const doors = new Set(['store', 'item', 'id', 'buf', 'jsonscan', 'lock',
+		'log', 'sys']);
+	none(hits(below('fcgi/', product), /#include\s+"store\//).filter((l) =>
+	    !doors.has(/"store\/(\w+)\.h"/.exec(l)[1])));
+});
+
+test('www/ uses innerHTML in at most one module and fetch( in one', () => {
+	const js = below('www/', /\.m?js$/);
+	const using = (re) => js.filter((f) => re.test(read(f)));
+	assert.ok(using(/\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write)\b/)
+	    .length <= 1);
+	assert.equal(using(/\bfetch\(|\bXMLHttpRequest\b|\bEventSource\b/)
+	    .length, 1);
+	assert.equal(using(/\beval\(|new Function\(/).length, 0);
+});
+
+test('www/ loads nothing from elsewhere and has no inline code', () => {
+	for (const f of below('www/', /\.(html|css|m?js)$/)) {
+		const s = read(f);
+		assert.doesNotMatch(s, /(src|href)\s*=\s*["'](https?:)?\/\//, f);
+		assert.doesNotMatch(s, /@import\s+(url\()?["']?(https?:)?\/\//, f);
+		assert.doesNotMatch(s, /\bfrom\s+['"](?![./])/, f);
+		if (f.endsWith('.html')) {
+			assert.doesNotMatch(s,
+			    /<script(?![^>]*\bsrc=)(?![^>]*type="application\/json")/, f);
+			assert.doesNotMatch(s, /\son\w+\s*=|<style|\sstyle\s*=/, f);
+		}
+	}
+});
+
+test('no third-party code', () => {
+	none(tracked.filter((f) =>
+	    /(^|\/)(node_modules|vendor|third_party|contrib)\/|\.min\.(js|css)$/
+	    .test(f)));
+	none(tracked.filter((f) => fs.statSync(path.join(root, f)).size >
+	    200_000));
+	none(tracked.filter((f) => /\.(o|a|so|tar\.\w+|tgz|zip|bin|exe)$/.test(f)));
+});
+
+test('nothing is left for later, and no machine is named', () => {
+	const code = tracked.filter((f) => !f.endsWith('package-lock.json') &&
+	    f !== 'tests/a_rules.mjs' && f !== 'LICENSE' &&
+	    !/\.(png|ico|svg)$/.test(f));
+	none(hits(code, /\b(TODO|FIXME|XXX|HACK)\b|\bplaceholder for\b|\bfor now\b/));
+	none(hits(code, /\/work\/|\/tmp\/spec|\bissue [0-9]/i));
+});
+
+test('files stay readable: under 600 lines', () => {
+	none(tracked.filter((f) => /^(fcgi|store|conf|www)\//.test(f) &&
+	    /\.([ch]|m?js)$/.test(f)).map((f) => [f,
+	    read(f).split('\n').length - 1]).filter(([, n]) => n >= 600));
+});
+
+test('clang-format has nothing to change', () => {
+	const c = tracked.filter((f) => product.test(f));
+	const r = run(['clang-format', '--dry-run', '-Werror',
+	    '--ferror-limit=20', ...c]);
+	assert.equal(r.status, 0, r.all.slice(0, 4000));
+});
+
+test('tabs, 80 columns, no white space at the end', () => {
+	const code = tracked.filter((f) => /^(fcgi|store|conf)\//.test(f) &&
+	    product.test(f));
+	none(hits(code, /[ \t]+$/));
+	const width = (l) => [...l].reduce((n, ch) => ch === '\t' ?
+	    n + 8 - n % 8 : n + 1, 0);
+	none(code.flatMap((f) => read(f).split('\n').flatMap((l, i) =>
+	    width(l) > 80 ? [`${f}:${i + 1}`] : [])));
+});
+
+/* --- manuals --------------------------------------------------------------- */
+
+const pages = tracked.filter((f) => /\.[1-9]$/.test(f));
+
+test('the manuals pass mandoc', () => {
+	assert.ok(pages.length >= 3);
+	const r = run(['mandoc', '-T', 'lint', '-W', 'warning', ...pages]);
+	assert.equal(r.all, '');
+	assert.equal(r.status, 0);
+});
+
+const page = (name) => {
+	const f = pages.find((p) => path.basename(p) === name);
+	assert.ok(f !== undefined, `${name} is missing`);
+	return (must(['mandoc', '-T', 'utf8', '-O', 'width=200', f])
+	    .replaceAll(/.\x08/g, ''));
+};
+
+test('every option of the configuration is in its manual, the sample and ' +
+    'the other way round', () => {
+	const names = [...read('conf/conf_option.c').matchAll(
+	    /^\s*OPTION\((\w+),/gm)].map((m) => m[1]);
+	names.push('allowed_origins');
+	assert.ok(names.length > 10);
+	const manual = page('rememberd.conf.5');
+	const sample = read(tracked.find((f) =>
+	    f.endsWith('rememberd.conf.sample')));
+	for (const n of names) {
+		assert.match(manual, new RegExp(`\\b${n}\\b`), `${n} in the manual`);
+		assert.match(sample, new RegExp(`\\b${n}\\b`), `${n} in the sample`);
+	}
+	const shown = [...sample.matchAll(/^#?\s*(\w+)\s*=\s/gm)].map((m) => m[1]);
+	none(shown.filter((n) => !names.includes(n)), 'unknown in the sample');
+	const said = [...manual.matchAll(/^ +(\w+) = /gm)].map((m) => m[1]);
+	none(said.filter((n) => !names.includes(n)), 'unknown in the manual');
+});
+
+test('the sample configuration is one', () => {
+	const sample = tracked.find((f) => f.endsWith('rememberd.conf.sample'));
+	const r = run([path.join(build, 'rememberd'), '-n', '-c', sample]);
+	assert.equal(r.status, 0, r.all);
+});
+
+test('every verb and option of rememberctl is in its manual', () => {
+	const manual = page('rememberctl.8');
+	for (const verb of ['tenant add', 'tenant list', 'key add', 'key list',
+	    'key revoke', 'jwt-key add', 'jwt-key list', 'jwt-key revoke',
+	    'token mint', 'flush', 'status'])
+		assert.match(manual, new RegExp(`\\b${verb}\\b`), verb);
+	for (const option of ['-c', '-j', '--label', '--kid', '--secret-file',
+	    '--sub', '--scope', '--ttl'])
+		assert.ok(manual.includes(option), option);
+	/* What the tool itself says it knows. */
+	const help = run([path.join(build, 'rememberctl')]).all;
+	for (const [, option] of help.matchAll(/(?<![\w-])(--[a-z][a-z-]+)/g))
+		assert.ok(manual.includes(option), `${option} of the usage`);
+	assert.match(manual, /EXIT STATUS/);
+});
+
+test('rememberd\'s manual says its options and signals', () => {
+	const manual = page('rememberd.8');
+	for (const word of ['-n', '-c', 'SIGTERM', 'SIGINT', 'SIGUSR1', 'SIGPIPE',
+	    'FILES', 'EXIT STATUS'])
+		assert.ok(manual.includes(word), word);
+});
+
+test('README.md names both commands first, and the long kill -9 loop', () => {
+	const readme = read('README.md');
+	const at = readme.indexOf('conf/quickstart');
+	assert.ok(at >= 0 && at < 3000, 'conf/quickstart');
+	assert.ok(readme.includes('tests/all'), 'tests/all');
+	assert.ok(readme.includes('tests/kill9'), 'tests/kill9');
+});

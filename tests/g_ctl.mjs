@@ -1,0 +1,287 @@
+/**
+ * What the sysadmin touches: rememberctl with the daemon running and without,
+ * options and exit statuses, mistakes in the configuration, two daemons.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite, ok, refused, run, runAsync, build, jwt, user, until, isAlive,
+	scratch } from './harness.mjs';
+
+const { test, it } = suite();
+const rememberd = path.join(build, 'rememberd');
+const rememberctl = path.join(build, 'rememberctl');
+
+const good = (r) => {
+	assert.equal(r.status, 0, r.all);
+	return (r);
+};
+const usage = (r) => assert.equal(r.status, 2, r.all);
+
+/* The whole life of a tenant, its keys and tokens; reach() asks the daemon. */
+async function story(name, reach)
+{
+	good(it.ctl(['tenant', 'add', name]));
+	assert.match(good(it.ctl(['tenant', 'list'])).out,
+	    new RegExp(`\\b${name}\\b`));
+	const again = it.ctl(['tenant', 'add', name]);
+	assert.equal(again.status, 1, again.all);
+	assert.match(again.err, /./);
+
+	const one = it.addKey(name, 'laptop');
+	const two = it.addKey(name);
+	assert.notEqual(one.key, two.key);
+	assert.ok(one.key.startsWith(`rk_${name}_`));
+	const list = good(it.ctl(['key', 'list', name])).out;
+	assert.ok(list.includes(one.id) && list.includes(two.id));
+	assert.ok(list.includes('laptop'));
+	assert.ok(!list.includes(one.key.slice(-64)), 'shown once');
+	good(it.ctl(['key', 'revoke', name, two.id]));
+	assert.ok(!good(it.ctl(['key', 'list', name])).out.includes(two.id));
+	assert.equal(it.ctl(['key', 'revoke', name, two.id]).status, 1);
+
+	const secret = it.addJwtKey(name, 'k1');
+	good(it.ctl(['jwt-key', 'add', name]));
+	const jwts = good(it.ctl(['jwt-key', 'list', name])).out;
+	assert.match(jwts, /\bk1\b/);
+	assert.ok(!jwts.includes(secret));
+	const dup = it.ctl(['jwt-key', 'add', name, '--kid', 'k1',
+	    '--secret-file', '-'], { input: 'x'.repeat(40) });
+	assert.equal(dup.status, 1, dup.all);
+
+	const mint = good(it.ctl(['token', 'mint', name, '--sub', 'ann',
+	    '--scope', 'read', '--ttl', '30d'])).out;
+	const token = /eyJ[\w-]+\.[\w-]+\.[\w-]+/.exec(mint)[0];
+	const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+	assert.equal(claims.scope, 'read');
+	assert.ok(Math.abs(claims.exp - Date.now() / 1000 - 30 * 86400) < 60);
+
+	await reach(async () => {
+		ok(await it.req('GET', '/conversations', { key: one.key }));
+		refused(await it.req('GET', '/conversations', { key: two.key }),
+		    401);
+		ok(await it.req('GET', '/conversations', { key: token }));
+		refused(await it.req('POST', '/conversations', { key: token,
+		    body: {} }), 403);
+		ok(await it.req('POST', '/conversations', { body: {}, key: jwt(
+		    secret, { tenant: name, sub: 'x' },
+		    { header: { kid: 'k1' } }) }));
+	});
+	good(it.ctl(['jwt-key', 'revoke', name, 'k1']));
+	assert.equal(it.ctl(['jwt-key', 'revoke', name, 'k1']).status, 1);
+	assert.doesNotMatch(good(it.ctl(['jwt-key', 'list', name])).out, /\bk1\b/);
+	return (one.key);
+}
+
+test('tenants, keys and tokens, the daemon running', async () => {
+	await story('live', (what) => what());
+});
+
+test('the same with the daemon not running', async () => {
+	await it.term();
+	const key = await story('dead', async (what) => {
+		await it.restart();
+		await what();
+		await it.term();
+	});
+	const status = it.ctl(['status']);
+	assert.ok(status.status === 0 || status.status === 1, status.all);
+	await it.restart();
+	ok(await it.req('GET', '/conversations', { key }));
+});
+
+test('what was made live survives kill -9', async () => {
+	const t = it.addTenant();
+	await it.kill9();
+	await it.restart();
+	ok(await it.req('GET', '/conversations', { key: t.key }));
+});
+
+test('after kill -9 rememberctl opens the store itself', async () => {
+	const c = ok(await it.req('POST', '/conversations',
+	    { body: { items: [user('kept')] } }));
+	await it.kill9();
+	const t = it.addTenant();
+	await it.restart();
+	ok(await it.req('GET', '/conversations', { key: t.key }));
+	assert.equal(ok(await it.req('GET', `/conversations/${c.id}`))
+	    .item_count, 1);
+});
+
+test('status and flush', async () => {
+	const s = good(it.ctl(['status']));
+	assert.match(s.out, /\w+=\S+|\w+:\s*\S+|\w+\s+\S+/);
+	good(it.ctl(['flush']));
+	for (const args of [['status'], ['tenant', 'list'],
+	    ['key', 'list', it.tenant], ['jwt-key', 'list', it.tenant],
+	    ['token', 'mint', it.tenant, '--sub', 'x'], ['flush'],
+	    ['key', 'add', it.tenant]]) {
+		const r = good(it.ctl(['-j', ...args]));
+		assert.doesNotThrow(() => JSON.parse(r.out), `${args}: ${r.out}`);
+	}
+});
+
+test('usage errors exit 2 and say what is known', () => {
+	for (const args of [[], ['nonsense'], ['tenant'], ['tenant', 'nonsense'],
+	    ['tenant', 'add'], ['tenant', 'add', 'a', 'b'], ['key', 'add'],
+	    ['key', 'revoke', it.tenant], ['token', 'mint', it.tenant],
+	    ['-z'], ['key', 'add', it.tenant, '--nonsense'],
+	    ['token', 'mint', it.tenant, '--sub'],
+	    ['token', 'mint', it.tenant, '--sub', 'x', '--ttl', 'soon']]) {
+		const r = it.ctl(args);
+		usage(r);
+		assert.match(r.err, /./, args.join(' '));
+	}
+	usage(run([rememberctl, '-c', '/nonexistent/conf', 'status']));
+});
+
+test('tenants and names that are wrong exit 1 or 2, and add nothing', () => {
+	const before = good(it.ctl(['tenant', 'list'])).out;
+	for (const name of ['', 'Upper', '-x', 'a/b', '../x', 'é', 'a b',
+	    'x'.repeat(64)])
+		assert.ok([1, 2].includes(it.ctl(['tenant', 'add', '--', name])
+		    .status), name);
+	assert.equal(it.ctl(['key', 'add', 'nobody']).status, 1);
+	assert.equal(it.ctl(['key', 'list', 'nobody']).status, 1);
+	assert.equal(it.ctl(['token', 'mint', 'nobody', '--sub', 'x']).status, 1);
+	assert.equal(it.ctl(['key', 'revoke', it.tenant, 'key_none']).status, 1);
+	assert.equal(good(it.ctl(['tenant', 'list'])).out, before);
+});
+
+test('a tenant whose name has the longest form', async () => {
+	const t = it.addTenant('0' + 'x'.repeat(62));
+	ok(await it.req('GET', '/conversations', { key: t.key }));
+	const u = it.addTenant('a_b-c');
+	ok(await it.req('GET', '/conversations', { key: u.key }));
+});
+
+test('a second daemon says who holds the store and exits 1', async () => {
+	const dir = scratch();
+	const conf = path.join(dir, 'second.conf');
+	fs.writeFileSync(conf, `store = "${it.store}"\n` +
+	    `cache = "${dir}/cache"\nsocket = "${dir}/f.sock"\n` +
+	    `control_socket = "${dir}/c.sock"\n`);
+	const r = await runAsync([rememberd, '-c', conf], { timeout: 10_000 });
+	assert.equal(r.status, 1, r.all);
+	assert.match(r.err, new RegExp(`\\b${it.pid}\\b`));
+	ok(await it.req('GET', '/conversations'));
+	fs.rmSync(dir, { recursive: true });
+});
+
+test('a second daemon with the same configuration does no harm', async () => {
+	const r = await runAsync([rememberd, '-c', it.conf], { timeout: 10_000 });
+	assert.equal(r.status, 1, r.all);
+	assert.match(r.err, new RegExp(`\\b${it.pid}\\b`));
+	ok(await it.req('GET', '/conversations'));
+	good(it.ctl(['status']));
+});
+
+/* [what, lines, the line that is wrong, what must be said] */
+const mistakes = [
+	['an unknown option', 'store = "/tmp/x"\ncolour = "red"\n', 2, /colour/],
+	['a value that is no number', '\n\nworkers = "many"\n', 3, /workers/],
+	['a number out of range', 'workers = 0\n', 1, /workers/],
+	['a negative number', 'helpers = -1\n', 1, /helpers/],
+	['a bad duration', 'flush_interval = "soon"\n', 1, /flush_interval/],
+	['a bad size', '# x\njournal_limit = "lots"\n', 2, /journal_limit/],
+	['a bad mode', 'socket_mode = "rw"\n', 1, /socket_mode/],
+	['a bad level', 'log_level = "loud"\n', 1, /log_level/],
+	['a string that never ends', 'store = "/tmp/x\n', undefined, /./],
+	['a missing value', 'store =\n', undefined, /./],
+	['a section for a tenant that cannot be',
+		'tenant "UPPER" {\n}\n', undefined, /UPPER/],
+	['an unknown option in a tenant', 'tenant "a" {\n\tcolour = 1\n}\n', 2,
+		/colour/],
+	['an origin that is none',
+		'tenant "a" {\n\tallowed_origins = { "nonsense" }\n}\n', undefined,
+		/nonsense|allowed_origins/],
+	['an include that is not there', 'include("/nonexistent/x")\n',
+		undefined, /nonexistent/],
+	['an empty store', 'store = ""\n', 1, /store/],
+	['a secret file that is not there',
+		'jwt_secret_file = "/nonexistent/secret"\n', undefined,
+		/nonexistent/],
+];
+
+for (const [what, lines, line, said] of mistakes) {
+	test(`configuration: ${what}`, async () => {
+		const dir = scratch();
+		const conf = path.join(dir, 'bad.conf');
+		fs.writeFileSync(conf, lines);
+		for (const args of [['-n', '-c', conf], ['-c', conf]]) {
+			const r = await runAsync([rememberd, ...args],
+			    { timeout: 10_000 });
+			assert.equal(r.status, 2, `${args}: ${r.all}`);
+			assert.match(r.err, said);
+			if (line !== undefined)
+				assert.match(r.err, new RegExp(
+				    `bad\\.conf:${line}\\b`), r.err);
+			else if (!/include|secret file/.test(what))
+				assert.match(r.err, /bad\.conf:\d+/, r.err);
+		}
+		assert.deepEqual(fs.readdirSync(dir), ['bad.conf'],
+		    'nothing was made');
+		fs.rmSync(dir, { recursive: true });
+	});
+}
+
+test('a mistake in an included file names that file', async () => {
+	const dir = scratch();
+	fs.writeFileSync(path.join(dir, 'a.conf'),
+	    `workers = 1\ninclude("${dir}/b.conf")\n`);
+	fs.writeFileSync(path.join(dir, 'b.conf'), '\nhelpers = "no"\n');
+	const r = await runAsync([rememberd, '-n', '-c', `${dir}/a.conf`]);
+	assert.equal(r.status, 2, r.all);
+	assert.match(r.err, /b\.conf:2\b/);
+	fs.rmSync(dir, { recursive: true });
+});
+
+test('-n checks and says nothing; bad options and files exit 2', async () => {
+	good(await runAsync([rememberd, '-n', '-c', it.conf]));
+	for (const args of [['-z'], ['-c'], ['-n', '-c', '/nonexistent/x'],
+	    ['-c', it.conf, 'extra']])
+		usage(await runAsync([rememberd, ...args], { timeout: 10_000 }));
+});
+
+test('SIGTERM and SIGINT end with 0; SIGUSR1 flushes', async () => {
+	ok(await it.req('POST', '/conversations', { body:
+	    { items: [user('to be flushed')] } }));
+	const docs = path.join(it.store, 'tenants', it.tenant, 'conversations');
+	const before = fs.existsSync(docs) ? fs.readdirSync(docs).length : 0;
+	process.kill(it.pid, 'SIGUSR1');
+	await until(() => fs.existsSync(docs) &&
+	    fs.readdirSync(docs).length > before, 5_000, 'a document');
+	for (const signal of ['SIGTERM', 'SIGINT']) {
+		const status = await it.term(signal);
+		if (status !== undefined)
+			assert.equal(status, 0, signal);
+		assert.equal(fs.existsSync(it.env.FCGI_SOCKET), false,
+		    'the socket is removed');
+		await it.restart();
+	}
+	assert.equal(await it.term('SIGINT'), 0);
+	await it.restart();
+	for (const harmless of ['SIGPIPE', 'SIGXFSZ', 'SIGUSR1'])
+		process.kill(it.pid, harmless);
+	ok(await it.req('GET', '/conversations'));
+	assert.ok(isAlive(it.pid));
+});
+
+test('files are for the daemon alone', () => {
+	const mode = (p) => fs.statSync(p).mode & 0o777;
+	assert.equal(mode(it.store), 0o700);
+	const control = /^\s*control_socket\s*=\s*"([^"]+)"/m.exec(
+	    fs.readFileSync(it.conf, 'utf8'))?.[1];
+	assert.ok(control !== undefined);
+	assert.equal(mode(control), 0o600);
+	assert.equal(mode(it.env.FCGI_SOCKET) & 0o007, 0);
+	for (const name of fs.readdirSync(path.join(it.store, 'tenants',
+	    it.tenant)))
+		assert.equal(mode(path.join(it.store, 'tenants', it.tenant, name)) &
+		    0o077, 0, name);
+});
+
+test('secrets are never read from the command line', () => {
+	for (const page of ['--secret', '--key'])
+		usage(it.ctl(['jwt-key', 'add', it.tenant, page, 'x']));
+});

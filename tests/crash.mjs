@@ -1,0 +1,393 @@
+/**
+ * Writers that note what they sent and what was acknowledged, and the check
+ * that a store holds exactly that.
+ *
+ * Every item's text is "<writer>.<batch>.<index>/<size>", so that whatever is
+ * found in a conversation names the request it came from.  Facts checked by
+ * verify, for each conversation:
+ *
+ *	1. Every item of an acknowledged batch is there once, under the id that
+ *	   was acknowledged, unless its deletion was.
+ *	2. A batch nobody acknowledged is there whole or not at all.
+ *	3. The items of a batch stand together, in their order.
+ *	4. If one batch was acknowledged before another was sent, it stands
+ *	   before it.
+ *	5. What was deleted stays deleted; the title is the last acknowledged one
+ *	   or one asked for since.
+ *	6. What a reader was ever shown is there (promise 2), unless deleted.
+ */
+import assert from 'node:assert/strict';
+import { sleep } from './harness.mjs';
+
+const pick = (list) => list[Math.floor(Math.random() * list.length)];
+const chance = (p) => Math.random() < p;
+let serial = 0;
+
+class Conversation {
+	constructor(id, owner)
+	{
+		this.id = id;
+		this.owner = owner;		/* writer, or null: shared */
+		this.batches = [];
+		this.deleted = new Map();	/* item id -> acked? */
+		this.titles = [];		/* { title, acked } in order */
+		this.gone = 'no';		/* 'no', 'asked', 'acked' */
+		this.seen = new Set();		/* item ids readers were shown */
+		this.isChanged = true;
+	}
+}
+
+export class World {
+	constructor(it)
+	{
+		this.it = it;
+		this.all = [];
+		this.shared = [];
+		this.keyed = [];		/* sample of accepted keyed requests */
+		this.isPaused = false;
+		this.isStopped = false;
+		this.busy = 0;
+		this.counts = { acked: 0, unknown: 0, retries: 0, repeats: 0,
+			creates: 0, deletes: 0, reads: 0 };
+		this.failure = null;
+	}
+
+	/** One try; resolves to the reply or null when its outcome is unknown. */
+	async attempt(method, target, options)
+	{
+		let r;
+		try {
+			r = await this.it.req(method, target,
+			    { timeout: 30_000, ...options });
+		} catch {
+			return (null);
+		}
+		if (r.status === 200)
+			return (r);
+		if (r.status >= 500 || r.status === 409 || r.status === 408)
+			return (null);
+		throw new Error(`${method} ${target}: ${r.status} ${r.text}`);
+	}
+
+	/** A keyed change, repeated until its outcome is known. */
+	async insist(method, target, body)
+	{
+		const headers = { 'idempotency-key': `k-${++serial}-` +
+		    Math.random().toString(36).slice(2) };
+		for (;;) {
+			const r = await this.attempt(method, target,
+			    { body, headers });
+			if (r !== null) {
+				this.remember({ method, target, body, headers, r });
+				return (r);
+			}
+			this.counts.retries++;
+			await sleep(5 + Math.random() * 20);
+		}
+	}
+
+	remember(request)
+	{
+		if (this.keyed.length < 400)
+			this.keyed.push(request);
+		else if (chance(0.2))
+			this.keyed[Math.floor(Math.random() * 400)] = request;
+	}
+
+	async create(owner)
+	{
+		const r = await this.insist('POST', '/conversations',
+		    { title: 'first' });
+		const c = new Conversation(r.json.id, owner);
+		c.titles.push({ title: 'first', acked: true });
+		this.all.push(c);
+		this.counts.creates++;
+		return (c);
+	}
+
+	async append(writer, c, isKeyed)
+	{
+		const n = ++serial;
+		const size = 1 + Math.floor(Math.random() * 4);
+		const fill = chance(0.05) ? ' ' + 'x'.repeat(20_000) : '';
+		const texts = Array.from({ length: size }, (_, i) =>
+		    `${writer}.${n}.${i}/${size}${fill}`);
+		const body = { items: texts.map((t) => ({ role: 'user',
+			content: [{ type: 'input_text', text: t }] })) };
+		const batch = { n, size, ids: null, sent: performance.now(),
+			acked: Infinity };
+		c.batches.push(batch);
+		c.isChanged = true;
+		const target = `/conversations/${c.id}/items`;
+		const r = isKeyed ? await this.insist('POST', target, body) :
+		    await this.attempt('POST', target, { body });
+		if (r === null) {
+			this.counts.unknown++;
+			return;
+		}
+		batch.acked = performance.now();
+		batch.ids = r.json.data.map((i) => i.id);
+		assert.equal(batch.ids.length, size, 'all items in the reply');
+		this.counts.acked++;
+	}
+
+	async removeItem(c)
+	{
+		const known = c.batches.filter((b) => b.ids !== null)
+		    .flatMap((b) => b.ids).filter((id) => !c.deleted.has(id));
+		if (known.length === 0)
+			return;
+		const id = pick(known);
+		c.deleted.set(id, false);
+		c.isChanged = true;
+		await this.insist('DELETE', `/conversations/${c.id}/items/${id}`);
+		c.deleted.set(id, true);
+		this.counts.deletes++;
+	}
+
+	async rename(c)
+	{
+		const t = { title: `title ${++serial}`, acked: false };
+		c.titles.push(t);
+		c.isChanged = true;
+		await this.insist('PATCH', `/conversations/${c.id}`,
+		    { title: t.title });
+		t.acked = true;
+	}
+
+	async remove(c)
+	{
+		c.gone = 'asked';
+		c.isChanged = true;
+		await this.insist('DELETE', `/conversations/${c.id}`);
+		c.gone = 'acked';
+		this.counts.deletes++;
+	}
+
+	async write(writer)
+	{
+		let own = await this.create(writer);
+		while (!this.isStopped) {
+			if (this.isPaused) {
+				await sleep(5);
+				continue;
+			}
+			this.busy++;
+			try {
+				const dice = Math.random();
+				const c = chance(0.6) ? pick(this.shared) : own;
+				if (dice < 0.55)
+					await this.append(writer, c, true);
+				else if (dice < 0.8)
+					await this.append(writer, c, false);
+				else if (dice < 0.86)
+					await this.removeItem(own);
+				else if (dice < 0.92)
+					await this.rename(own);
+				else if (own.batches.length > 40) {
+					if (chance(0.5))
+						await this.remove(own);
+					own = await this.create(writer);
+				} else
+					await sleep(Math.random() * 4);
+			} finally {
+				this.busy--;
+			}
+		}
+	}
+
+	async read()
+	{
+		while (!this.isStopped) {
+			const c = pick(this.shared);
+			const r = this.isPaused ? null : await this.attempt('GET',
+			    `/conversations/${c.id}/items?limit=20`);
+			if (r !== null) {
+				for (const i of r.json.data)
+					c.seen.add(i.id);
+				this.counts.reads++;
+			}
+			await sleep(2);
+		}
+	}
+
+	/** Set writers and readers to work; fail() hears of their first error. */
+	async begin(writers, readers)
+	{
+		this.shared = [await this.create(null), await this.create(null)];
+		const guard = (p) => p.catch((e) => {
+			this.failure ??= e;
+			this.isStopped = true;
+		});
+		this.tasks = [
+			...Array.from({ length: writers }, (_, w) =>
+			    guard(this.write(w))),
+			...Array.from({ length: readers }, () => guard(this.read())),
+		];
+	}
+
+	/** Let every request under way come to its end. */
+	async pause()
+	{
+		this.isPaused = true;
+		while (this.busy > 0 && this.failure === null)
+			await sleep(5);
+		this.check();
+	}
+
+	resume()
+	{
+		this.isPaused = false;
+	}
+
+	check()
+	{
+		if (this.failure !== null)
+			throw this.failure;
+	}
+
+	async end()
+	{
+		this.isPaused = false;
+		this.isStopped = true;
+		await Promise.all(this.tasks);
+		this.check();
+	}
+
+	/** New shared conversations, so that none grows without end. */
+	async rotate()
+	{
+		this.shared = [await this.create(null), await this.create(null)];
+	}
+
+	/** Check every conversation (or those changed since) in instance it. */
+	async verify({ it = this.it, all = false } = {})
+	{
+		for (const c of this.all)
+			if (all || c.isChanged) {
+				await verifyConversation(it, c);
+				c.isChanged = false;
+			}
+	}
+
+	/** Keyed requests sent again give their first outcome. */
+	async repeat(n, it = this.it)
+	{
+		for (let i = 0; i < n && this.keyed.length > 0; i++) {
+			const k = pick(this.keyed);
+			const c = this.all.find((x) => k.target.includes(x.id) ||
+			    k.r.json.id === x.id);
+			if (c !== undefined && c.gone !== 'no' &&
+			    (k.method !== 'DELETE' || k.target.includes('/items')))
+				continue;
+			const r = await it.req(k.method, k.target,
+			    { body: k.body, headers: k.headers, key: this.it.key });
+			assert.equal(r.status, 200, `retry of ${k.method} ` +
+			    `${k.target}: ${r.text.slice(0, 300)}`);
+			if (k.target.endsWith('/items')) {
+				const gone = c?.deleted ?? new Map();
+				const want = k.r.json.data.map((x) => x.id)
+				    .filter((id) => !gone.has(id));
+				assert.deepEqual(r.json.data.map((x) => x.id)
+				    .filter((id) => !gone.has(id)), want,
+				    'the first outcome');
+			} else
+				assert.equal(r.json.id, k.r.json.id);
+			this.counts.repeats++;
+		}
+	}
+}
+
+async function readAll(it, c, key)
+{
+	const items = [];
+	let after = '';
+	for (;;) {
+		const r = await it.req('GET', `/conversations/${c.id}/items` +
+		    `?order=asc&limit=1000${after}`, { key });
+		if (r.status === 404)
+			return (null);
+		assert.equal(r.status, 200, r.text.slice(0, 300));
+		items.push(...r.json.data);
+		if (!r.json.has_more)
+			return (items);
+		after = `&after=${r.json.last_id}`;
+	}
+}
+
+/* Facts 1 to 6 for one conversation. */
+export async function verifyConversation(it, c, key = it.key)
+{
+	const where = (what) => `${c.id}: ${what}`;
+	const items = await readAll(it, c, key);
+	if (c.gone !== 'no') {
+		assert.ok(items === null || c.gone === 'asked',
+		    where('deleted, yet there'));
+		if (items === null)
+			return;
+	}
+	assert.ok(items !== null, where('an acknowledged conversation is lost'));
+
+	const place = new Map();
+	items.forEach((item, i) => {
+		assert.ok(!place.has(item.id), where(`twice: ${item.id}`));
+		place.set(item.id, i);
+	});
+	const found = new Map();	/* batch number -> [{ index, place }] */
+	items.forEach((item, i) => {
+		const m = /^\d+\.(\d+)\.(\d+)\/(\d+)/.exec(item.content[0].text);
+		assert.ok(m !== null, where(`foreign item ${item.id}`));
+		if (!found.has(Number(m[1])))
+			found.set(Number(m[1]), []);
+		found.get(Number(m[1])).push({ index: Number(m[2]), place: i,
+			id: item.id });
+	});
+	for (const b of c.batches) {
+		const got = found.get(b.n) ?? [];
+		found.delete(b.n);
+		if (b.ids !== null) {
+			b.ids.forEach((id, k) => {
+				const at = place.get(id);
+				if (c.deleted.get(id) === true)
+					assert.equal(at, undefined,
+					    where(`${id} deleted, yet there`));
+				else if (!c.deleted.has(id)) {
+					assert.ok(at !== undefined, where(
+					    `LOST: acknowledged item ${id}`));
+					assert.ok(got.some((g) => g.index === k &&
+					    g.place === at), where(
+					    `${id} has another's text`));
+				}
+			});
+			assert.ok(got.length <= b.size, where(`DOUBLED: ${b.n}`));
+		} else
+			assert.ok(got.length === 0 || got.length === b.size,
+			    where(`PARTIAL: ${got.length} of ${b.size} of ${b.n}`));
+		got.forEach((g, k) => {
+			if (k === 0)
+				return;
+			assert.equal(g.place, got[k - 1].place + 1,
+			    where(`batch ${b.n} is torn apart`));
+			assert.ok(g.index > got[k - 1].index,
+			    where(`batch ${b.n} is out of order`));
+		});
+		b.place = got.length === 0 ? -1 : got[0].place;
+	}
+	assert.equal(found.size, 0, where('items nobody sent'));
+
+	let latest = 0;
+	for (const b of c.batches.filter((x) => x.place >= 0)
+	    .sort((x, y) => x.place - y.place)) {
+		assert.ok(b.acked >= latest, where(`REORDERED: batch ${b.n}`));
+		latest = Math.max(latest, b.sent);
+	}
+	for (const id of c.seen)
+		assert.ok(place.has(id) || c.deleted.has(id),
+		    where(`OBSERVED and lost: ${id}`));
+
+	const head = await it.req('GET', `/conversations/${c.id}`, { key });
+	assert.equal(head.json.item_count, items.length, where('item_count'));
+	const last = c.titles.findLastIndex((t) => t.acked);
+	assert.ok(c.titles.slice(last).some((t) =>
+	    t.title === head.json.title), where(`title ${head.json.title}`));
+}

@@ -1,0 +1,93 @@
+/**
+ * kill -9 at any moment loses, doubles and reorders nothing (promises 1 to 5):
+ * writers work through nginx, the daemon is killed again and again, also
+ * while it flushes and while it starts.  KILL_ROUNDS and KILL_WRITERS are
+ * set by tests/kill9.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { start, sleep, patience, must, scratch } from './harness.mjs';
+import { World } from './crash.mjs';
+import { checkDocument, documents } from './documents.mjs';
+
+const rounds = Number(process.env.KILL_ROUNDS ?? 40);
+const writers = Number(process.env.KILL_WRITERS ?? 8);
+
+/* Small files and short times, so that every path is on the way. */
+const include = `flush_interval = "200ms"
+journal_segment = "256K"
+journal_limit = "1M"
+journal_keep = "3s"
+`;
+
+test(`${rounds} rounds of kill -9 under ${writers} writers`,
+    { timeout: (60_000 + rounds * 3_000) * patience }, async () => {
+	const it = await start({ include });
+	it.allow(/torn/i);
+	const world = new World(it);
+	const began = Date.now();
+	let keep = true;
+	try {
+		await world.begin(writers, 2);
+		for (let round = 1; round <= rounds; round++) {
+			await sleep((20 + Math.random() * 230) * patience);
+			await it.kill9();
+			if (Math.random() < 0.2) {
+				/* Also while it starts. */
+				await it.restart({ wait: false });
+				await sleep(Math.random() * 60 * patience);
+				await it.kill9();
+			}
+			await it.restart();
+			world.check();
+			if (round % 10 === 0 || round === rounds) {
+				await world.pause();
+				await world.verify();
+				await world.repeat(20);
+				if (round % 20 === 0)
+					await world.rotate();
+				world.resume();
+				if (process.env.KILL_VERBOSE !== undefined)
+					console.log(`round ${round}: ` +
+					    JSON.stringify(world.counts));
+			}
+		}
+		await world.end();
+		await world.verify({ all: true });
+		assert.ok(world.counts.acked >= rounds * 5,
+		    `enough was acknowledged: ${world.counts.acked}`);
+
+		/* All of it stands in documents after a clean end. */
+		await it.term();
+		const files = documents(it.store);
+		for (const f of files)
+			checkDocument(f);
+		const copy = scratch();
+		must(['cp', '-a', it.store, `${copy}/store`]);
+		fs.rmSync(path.join(copy, 'store', 'journal'),
+		    { recursive: true });
+		const twin = await start({ args: ['--store', `${copy}/store`] });
+		twin.key = it.key;
+		twin.allow(/journal/i);
+		await world.verify({ it: twin, all: true });
+		await world.repeat(100, twin);
+		await twin.stop();
+		fs.rmSync(copy, { recursive: true });
+		await it.restart();
+		await world.verify({ all: true });
+		const s = ((Date.now() - began) / 1000).toFixed(0);
+		console.log(`    kill -9: ${rounds} rounds, ${writers} writers, ` +
+		    `${world.all.length} conversations, ${files.length} documents, ` +
+		    Object.entries(world.counts).map(([k, v]) => `${v} ${k}`)
+		    .join(', ') + `, ${s} s`);
+		keep = false;
+	} catch (e) {
+		world.isStopped = true;
+		e.message += `\n--- log of ${it.dir}\n${it.tail(60)}`;
+		throw e;
+	} finally {
+		await it.stop({ keep });
+	}
+});

@@ -86,10 +86,11 @@ export class Api {
 		}), {signal});
 	}
 
-	/** @param {string} title @param {string} key
+	/** @param {string} title '' for none @param {string} key
 	 * @returns {Promise<Conversation>} */
 	createConversation(title, key) {
-		return this.#call('POST', '/v1/conversations', {key, body: {title}});
+		return this.#call('POST', '/v1/conversations',
+		    {key, body: title === '' ? {} : {title}});
 	}
 
 	/** @param {string} id @param {Item[]} items @param {string} key

@@ -64,6 +64,7 @@ export class Desk {
 			'conv-more': () => this.listing.more(),
 			'conv-reload': () => this.listing.more(),
 			'conv-reopen': () => this.reading.refresh(),
+			'conv-new': () => this.go(NEW),
 			'conv-older': () => this.reading.older(),
 			'conv-draft': ({place, text}) => this.#draft(place, text),
 			'conv-send': ({text}) => this.#send(text),

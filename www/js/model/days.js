@@ -25,9 +25,9 @@ export function groupOf(seconds, now, locale) {
 	if (days === 1)
 		return 'Yesterday';
 	if (days < 7)
-		return 'This week';
+		return 'Last 7 days';
 	if (days < 31)
-		return 'This month';
+		return 'Last 30 days';
 	return date.toLocaleDateString(locale, {month: 'long', year: 'numeric'});
 }
 

@@ -35,7 +35,8 @@ export function show(item) {
 			pieces: piecesOf(item.content),
 		};
 	}
-	const step = (STEPS[type] ?? other)(item);
+	/* A type may be called anything, "constructor" too. */
+	const step = (Object.hasOwn(STEPS, type) ? STEPS[type] : other)(item);
 
 	return {kind: 'step', who: step.name, gist: lineOf(step.gist ?? ''),
 	    pieces: step.pieces.filter(p => p.text !== '')};
@@ -59,11 +60,11 @@ const STEPS = {
 	function_call: i => ({name: 'Called a tool', gist: i.name,
 	    pieces: [say(pretty(i.arguments))]}),
 	function_call_output: i => ({name: 'Tool result', gist: gistOf(i.output),
-	    pieces: piecesOf(i.output)}),
+	    pieces: resultOf(i.output)}),
 	custom_tool_call: i => ({name: 'Called a tool', gist: i.name,
 	    pieces: [say(pretty(i.input))]}),
 	custom_tool_call_output: i => ({name: 'Tool result',
-	    gist: gistOf(i.output), pieces: piecesOf(i.output)}),
+	    gist: gistOf(i.output), pieces: resultOf(i.output)}),
 	mcp_call: i => ({name: 'Called a tool',
 	    gist: `${i.server_label ?? ''} ${i.name ?? ''}`,
 	    pieces: [say(pretty(i.arguments)), say(pretty(i.output)),
@@ -95,6 +96,12 @@ function other(item) {
 		delete rest[key];
 	return {name: titled(String(item.type)), gist: '',
 	    pieces: [say(pretty(rest))]};
+}
+
+/** What a tool gave back, which often is JSON.
+ * @param {unknown} output @returns {Piece[]} */
+function resultOf(output) {
+	return piecesOf(output).map(piece => ({...piece, text: pretty(piece.text)}));
 }
 
 /** @param {Item} item @returns {Piece[]} */

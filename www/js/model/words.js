@@ -6,28 +6,27 @@
  * @typedef {{status: number, message: string, requestId?: string|null}} Failure
  *	status 0: no answer came
  *
- * @typedef {{title: string, text: string, mayRetry: boolean,
- *     reference: string|null}} Words
+ * @typedef {{title: string, text: string, reference: string|null}} Words
  */
 
-/** @type {Record<number, [string, string, boolean]>} */
+/** @type {Record<number, [string, string]>} */
 const BY_STATUS = {
 	0: ['The server cannot be reached',
-	    'Either the network is down or the server is.', true],
+	    'Either the network is down or the server is.'],
 	403: ['This sign-in does not allow that',
-	    'It may read but not write. Ask for another one.', false],
+	    'It may read but not write. Ask for another one.'],
 	404: ['This conversation does not exist',
-	    'It may have been deleted, or it belongs to someone else.', false],
-	408: ['The server waited too long', 'The connection is slow.', true],
-	413: ['This is too long', 'The server takes shorter messages only.', false],
-	429: ['Too much at once', 'The server asks for a moment of patience.', true],
+	    'It may have been deleted, or it belongs to someone else.'],
+	408: ['The server waited too long', 'The connection is slow.'],
+	413: ['This is too long', 'The server takes shorter messages only.'],
+	429: ['Too much at once', 'The server asks for a moment of patience.'],
 	502: ['The server is not answering',
-	    'It may be starting again just now.', true],
+	    'It may be starting again just now.'],
 	503: ['The server is not ready',
-	    'It cannot store anything at this moment.', true],
-	504: ['The server is not answering', 'It took too long.', true],
+	    'It cannot store anything at this moment.'],
+	504: ['The server is not answering', 'It took too long.'],
 	507: ['The server’s disk is full',
-	    'Reading still works. Its operator has to make room.', true],
+	    'Reading still works. Its operator has to make room.'],
 };
 
 /**
@@ -35,11 +34,10 @@ const BY_STATUS = {
  * @returns {Words}
  */
 export function wordsFor(failure) {
-	const [title, text, mayRetry] = BY_STATUS[failure.status] ??
-	    ['The server could not do that', failure.message,
-	    failure.status >= 500];
+	const [title, text] = BY_STATUS[failure.status] ??
+	    ['The server could not do that', failure.message];
 
-	return {title, text, mayRetry, reference: failure.requestId ?? null};
+	return {title, text, reference: failure.requestId ?? null};
 }
 
 /**

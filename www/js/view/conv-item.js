@@ -8,8 +8,9 @@ import {momentOf} from '../model/days.js';
 
 /** @typedef {import('../model/thread.js').Item} Item */
 
-const WHO = {user: 'You', assistant: 'Answer', system: 'Instructions',
-	developer: 'Instructions', tool: 'Tool'};
+const WHO = new Map([['user', 'You'], ['assistant', 'Answer'],
+    ['system', 'Instructions'], ['developer', 'Instructions'],
+    ['tool', 'Tool']]);
 
 /** @type {WeakMap<HTMLElement, Item>} what an element shows */
 const shows = new WeakMap();
@@ -33,7 +34,7 @@ export function updateItem(node, item) {
 		node.title = momentOf(item.created_at);
 	if (isMessage) {
 		node.dataset.role = shown.who;
-		setText(find(node, '.message-who'), WHO[shown.who] ?? shown.who);
+		setText(find(node, '.message-who'), WHO.get(shown.who) ?? shown.who);
 	} else {
 		setText(find(node, '.step-name'), shown.who);
 		setText(find(node, '.step-gist'), shown.gist);

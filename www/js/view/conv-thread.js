@@ -2,7 +2,8 @@
  * <conv-thread>: the messages of the current conversation.
  *
  * Sends conv-older when the reader nears the first message that was read,
- * conv-reopen from the button of an error, conv-ask to get an answer.
+ * conv-reopen or conv-new from the button of an error, conv-ask to get an
+ * answer.
  *
  * Who reads at the end stays at the end; who reads further up keeps the
  * lines they read under their eyes, whatever comes above or below.
@@ -13,7 +14,7 @@ import {makeItem, updateItem} from './conv-item.js';
 import {makeNotice, updateNotice} from './notice.js';
 import {dayOf} from '../model/days.js';
 import {NEW} from '../model/place.js';
-import {wordsFor} from '../model/words.js';
+import {sentenceFor, wordsFor} from '../model/words.js';
 
 /** @typedef {import('../model/words.js').Failure} Failure */
 
@@ -30,8 +31,8 @@ import {wordsFor} from '../model/words.js';
 
 const NEAR = 60;	/* px from the end that still count as the end */
 
-const NO_ANSWER = {title: '', mayRetry: true, reference: null,
-	text: 'This message has no answer yet.'};
+const NO_ANSWER = {title: '', text: 'This message has no answer yet.',
+	reference: null};
 
 class ConvThread extends HTMLElement {
 	connectedCallback() {
@@ -133,6 +134,7 @@ class ConvThread extends HTMLElement {
 			updateNotice(node, answerFailure ? {
 				...wordsFor(answerFailure),
 				title: 'Your message is stored, but no answer came',
+				text: sentenceFor(answerFailure),
 			} : NO_ANSWER, answerFailure ? 'Ask again' : 'Ask for an answer');
 		});
 	}
@@ -149,13 +151,13 @@ function entriesOf({place, thread, isLoading, failure}) {
 	if (place === NEW && thread.items.length === 0)
 		return [{key: '+welcome', make: () => stamp('t-welcome')}];
 	if (!thread.isKnown && failure) {
-		const words = wordsFor(failure);
+		const isGone = failure.status === 404;
 
 		return [{
-			key: '+failed',
-			make: () => makeNotice('conv-reopen'),
-			update: node => updateNotice(node, words,
-			    words.mayRetry ? 'Try again' : ''),
+			key: isGone ? '+gone' : '+failed',
+			make: () => makeNotice(isGone ? 'conv-new' : 'conv-reopen'),
+			update: node => updateNotice(node, wordsFor(failure),
+			    isGone ? 'Start a new one' : 'Try again'),
 		}];
 	}
 	if (!thread.isKnown)

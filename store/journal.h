@@ -70,19 +70,15 @@ int	 journal_append(struct journal *, const struct iovec *iov, int iovcnt,
 
 /*
  * Let no lsn up to lsn be given any more: a document that was loaded holds
- * it.  Numbers left out count as durable.  Blocks until that is so (at most
- * for the batch under way).  Not for worker loops; call without a lock.
+ * it.  Numbers left out count as durable once all before them are.  Blocks
+ * until that is so (for what was appended before), or the journal is BROKEN;
+ * no later append gets such a number in either case.  Not for worker loops;
+ * call without a lock.
  */
 void	 journal_raise(struct journal *, uint64_t lsn);
 
 /* The lsn that the next append will get at the earliest. */
 uint64_t journal_next(struct journal *);
-/*
- * Let every later append get a number above lsn, as for a document that was
- * loaded with a higher one.  Numbers that are left out count as durable once
- * all before them is.  Never blocks on the disk.
- */
-void	 journal_raise(struct journal *, uint64_t lsn);
 /* Every lsn up to this is on stable storage.  One atomic load. */
 uint64_t journal_durable(struct journal *);
 /* 0 while OPEN, else the errno that broke it.  One atomic load. */

@@ -1,0 +1,514 @@
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "id.h"
+#include "sys.h"
+
+#include "segment.h"
+
+/* "sum":"<16 hex>"} and newline end both kinds of line. */
+#define SUM_SIZE	26
+#define HEADER_SUM	(SEGMENT_HEADER - SUM_SIZE)
+#define BATCH_SUM	(SEGMENT_BATCH - SUM_SIZE)
+
+/* What every batch line begins with; a search looks for it. */
+#define BATCH_START	"{\"lsn\":"
+
+/* What the widths of their numbers hold. */
+#define COUNT_MAX	UINT64_C(9999999999)
+#define LENGTH_MAX	UINT64_C(999999999999)
+
+/* Zeros are written in pieces of PIECE bytes, at most PIECES in one call. */
+#define PIECE		(64 * 1024)
+#define PIECES		64
+
+#define NAME_DIGITS	20
+#define SUFFIX_DIGITS	6
+#define SUFFIX_MAX	999999
+
+struct segment {
+	int		 dirfd;		/* borrowed */
+	int		 fd;
+	char		 name[SEGMENT_NAME];
+	uint64_t	 seed;		/* the segment's random id */
+	uint64_t	 last;		/* lsns must be higher: they rise */
+	size_t		 used;		/* up to the end of the last synced
+					 * batch */
+	bool		 failed;	/* a write failed: never again */
+};
+
+/* What a segment's first line says. */
+struct header {
+	char		 store_id[ID_SIZE];
+	uint64_t	 format;
+	uint64_t	 seed;
+	uint64_t	 inode;
+	uint64_t	 first;
+};
+
+/* Names. */
+
+static bool
+is_digits(const char *s, size_t n)
+{
+	return (strspn(s, "0123456789") >= n);
+}
+
+bool
+segment_parse(const char *name, uint64_t *first_r)
+{
+	const char *suffix = name + NAME_DIGITS;
+
+	if (!is_digits(name, NAME_DIGITS))
+		return (false);
+	if (*suffix != '\0' && (*suffix != '-' ||
+	    !is_digits(suffix + 1, SUFFIX_DIGITS) ||
+	    suffix[1 + SUFFIX_DIGITS] != '\0'))
+		return (false);
+	return (jsonscan_u64((struct span){ name, NAME_DIGITS }, first_r));
+}
+
+static void
+make_name(char *buf, uint64_t first, unsigned suffix)
+{
+	int n;
+
+	n = snprintf(buf, SEGMENT_NAME, "%020" PRIu64, first);
+	if (suffix > 0)
+		snprintf(buf + n, SEGMENT_NAME - (size_t)n, "-%06u", suffix);
+}
+
+/* Lines. */
+
+/*
+ * End the line of size bytes at line, of which n are filled: a comma,
+ * spaces, the name of the sum; the caller puts the sum itself.
+ */
+static void
+end_line(char *line, size_t n, size_t size)
+{
+	assert(n < size - SUM_SIZE);
+	line[n++] = ',';
+	memset(line + n, ' ', size - SUM_SIZE - n);
+}
+
+static void
+put_sum(char *line, size_t size, uint64_t sum)
+{
+	char tail[SUM_SIZE + 1];
+
+	snprintf(tail, sizeof(tail), "\"sum\":\"%016" PRIx64 "\"}\n", sum);
+	memcpy(line + size - SUM_SIZE, tail, SUM_SIZE);
+}
+
+static void
+encode_header(char line[SEGMENT_HEADER], const struct header *h)
+{
+	int n;
+
+	n = snprintf(line, SEGMENT_HEADER,
+	    "{\"journal\":\"rememberd\",\"format\":%" PRIu64 ",\"store\":\"%s\","
+	    "\"segment\":\"%016" PRIx64 "\",\"inode\":%20" PRIu64
+	    ",\"first\":%20" PRIu64, h->format, h->store_id, h->seed,
+	    h->inode, h->first);
+	end_line(line, (size_t)n, SEGMENT_HEADER);
+	put_sum(line, SEGMENT_HEADER, XXH3_64bits(line, HEADER_SUM));
+}
+
+/*
+ * Fill in the line up to the value of its sum.  Returns the seed for the sum
+ * of the records.
+ */
+static uint64_t
+encode_batch(char line[SEGMENT_BATCH], const struct segment_batch *b,
+    uint64_t segment_seed)
+{
+	uint64_t hash;
+	int n;
+
+	n = snprintf(line, SEGMENT_BATCH,
+	    BATCH_START "%20" PRIu64 ",\"count\":%10" PRIu64
+	    ",\"length\":%12zu,\"durable\":%20" PRIu64 ",\"at\":%20" PRId64,
+	    b->lsn, b->count, b->records.len, b->durable,
+	    b->at < 0 ? 0 : b->at);
+	hash = XXH3_64bits_withSeed(line, (size_t)n, segment_seed);
+	n += snprintf(line + n, SEGMENT_BATCH - (size_t)n,
+	    ",\"line\":\"%08" PRIx32 "\"", (uint32_t)hash);
+	end_line(line, (size_t)n, SEGMENT_BATCH);
+	return (hash);
+}
+
+static uint64_t
+records_sum(const struct segment_batch *b, uint64_t seed)
+{
+	return (XXH3_64bits_withSeed(b->records.p, b->records.len, seed));
+}
+
+/* Writing. */
+
+/* Write zeros from off up to end. */
+static int
+write_zeros(int fd, size_t off, size_t end)
+{
+	static char zeros[PIECE];
+	struct iovec iov[PIECES];
+	size_t left, len;
+	int n;
+
+	while (off < end) {
+		left = end - off;
+		for (n = 0; n < PIECES && left > 0; n++) {
+			len = left < PIECE ? left : PIECE;
+			iov[n] = (struct iovec){ zeros, len };
+			left -= len;
+		}
+		if (sys_pwritevall(fd, iov, n, (off_t)off) == -1)
+			return (-1);
+		off = end - left;
+	}
+	return (0);
+}
+
+/* Create a file under the first name for lsn first that is not taken. */
+static int
+create_file(struct segment *seg, uint64_t first)
+{
+	unsigned suffix;
+
+	for (suffix = 0; suffix <= SUFFIX_MAX; suffix++) {
+		make_name(seg->name, first, suffix);
+		seg->fd = sys->openat(seg->dirfd, seg->name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (seg->fd != -1)
+			return (0);
+		if (errno != EEXIST)
+			return (-1);
+	}
+	return (-1);
+}
+
+/* Write the header and the zeros, sync them and the folder. */
+static int
+fill_file(struct segment *seg, const char *store_id, uint64_t first,
+    size_t fill)
+{
+	struct header h = { .format = SEGMENT_FORMAT, .first = first };
+	char line[SEGMENT_HEADER];
+	struct iovec iov = { line, sizeof(line) };
+	struct stat st;
+
+	if (sys->fstat(seg->fd, &st) == -1)
+		return (-1);
+	snprintf(h.store_id, sizeof(h.store_id), "%s", store_id);
+	h.seed = seg->seed;
+	h.inode = (uint64_t)st.st_ino;
+	encode_header(line, &h);
+	if (sys_pwritevall(seg->fd, &iov, 1, 0) == -1 ||
+	    write_zeros(seg->fd, SEGMENT_HEADER, fill) == -1)
+		return (-1);
+
+	/* fsync for the size; the folder, else the whole file may vanish. */
+	if (sys->fsync(seg->fd) == -1)
+		return (-1);
+	return (sys->fsync(seg->dirfd));
+}
+
+int
+segment_create(int dirfd, const char *store_id, uint64_t first, size_t fill,
+    struct segment **seg_r)
+{
+	struct segment *seg;
+	char seed[17];
+	int error;
+
+	assert(id_is_valid(store_id, strlen(store_id)));
+	assert(first > 0);
+	if ((seg = calloc(1, sizeof(*seg))) == NULL)
+		return (-1);
+	seg->dirfd = dirfd;
+	seg->last = first - 1;
+	seg->used = SEGMENT_HEADER;
+	id_mint_short(seed);
+	seg->seed = strtoull(seed, NULL, 16);
+	if (create_file(seg, first) == -1)
+		goto fail;
+	if (fill_file(seg, store_id, first, fill) == -1)
+		goto fail_created;
+	*seg_r = seg;
+	return (0);
+
+fail_created:
+	error = errno;
+	sys->close(seg->fd);
+	sys->unlinkat(dirfd, seg->name, 0);
+	errno = error;
+fail:
+	free(seg);
+	return (-1);
+}
+
+int
+segment_write(struct segment *seg, const struct segment_batch *b)
+{
+	char line[SEGMENT_BATCH];
+	struct iovec iov[2];
+	uint64_t seed;
+
+	assert(!seg->failed);
+	assert(b->lsn > seg->last && b->durable < b->lsn);
+	assert(b->count > 0 && b->count <= COUNT_MAX);
+	assert(b->records.len >= b->count && b->records.len <= LENGTH_MAX);
+	assert(b->records.p[b->records.len - 1] == '\n');
+
+	seed = encode_batch(line, b, seg->seed);
+	put_sum(line, SEGMENT_BATCH, records_sum(b, seed));
+	iov[0] = (struct iovec){ line, sizeof(line) };
+	iov[1] = (struct iovec){ (void *)(uintptr_t)b->records.p,
+	    b->records.len };
+	if (sys_pwritevall(seg->fd, iov, 2, (off_t)seg->used) == -1 ||
+	    sys->fdatasync(seg->fd) == -1) {
+		seg->failed = true;
+		return (-1);
+	}
+	seg->used += sizeof(line) + b->records.len;
+	seg->last = b->lsn + b->count - 1;
+	return (0);
+}
+
+const char *
+segment_name(const struct segment *seg)
+{
+	return (seg->name);
+}
+
+size_t
+segment_size(const struct segment *seg)
+{
+	return (seg->used);
+}
+
+void
+segment_close(struct segment *seg)
+{
+	int error = errno;
+
+	if (seg == NULL)
+		return;
+	/* Its bytes are synced or given up: a failing close changes nothing. */
+	sys->close(seg->fd);
+	if (seg->used == SEGMENT_HEADER)
+		sys->unlinkat(seg->dirfd, seg->name, 0);
+	free(seg);
+	errno = error;
+}
+
+/* Reading. */
+
+static bool
+get_hex(struct span object, const char *name, uint64_t *n_r)
+{
+	struct span v;
+	char hex[17];
+
+	if (!jsonscan_get(object, name, &v) ||
+	    !jsonscan_cstring(v, hex, sizeof(hex)) ||
+	    strspn(hex, "0123456789abcdef") != 16)
+		return (false);
+	*n_r = strtoull(hex, NULL, 16);
+	return (true);
+}
+
+static bool
+get_number(struct span object, const char *name, uint64_t *n_r)
+{
+	struct span v;
+
+	return (jsonscan_get(object, name, &v) && jsonscan_u64(v, n_r));
+}
+
+/*
+ * Is the line at p a header with a right sum?  The sum comes first, so that
+ * what is scanned is our own; a later format may then hold other members.
+ */
+static bool
+decode_header(const char *p, size_t len, struct header *h)
+{
+	struct span line = { p, SEGMENT_HEADER }, v;
+	char same[SEGMENT_HEADER];
+
+	if (len < SEGMENT_HEADER)
+		return (false);
+	memcpy(same, p, SEGMENT_HEADER);
+	put_sum(same, SEGMENT_HEADER, XXH3_64bits(p, HEADER_SUM));
+	if (memcmp(same, p, SEGMENT_HEADER) != 0)
+		return (false);
+	return (get_number(line, "format", &h->format) &&
+	    jsonscan_get(line, "store", &v) &&
+	    jsonscan_cstring(v, h->store_id, sizeof(h->store_id)) &&
+	    get_hex(line, "segment", &h->seed) &&
+	    get_number(line, "inode", &h->inode) &&
+	    get_number(line, "first", &h->first));
+}
+
+/*
+ * Is there a valid batch at p, of which len bytes are left in the file?
+ * The numbers are read, and the line made of them must be the line that is
+ * there; only then the records are hashed.
+ */
+static bool
+decode_batch(const char *p, size_t len, uint64_t segment_seed,
+    struct segment_batch *b)
+{
+	char line[SEGMENT_BATCH];
+	struct span object = { p, SEGMENT_BATCH };
+	uint64_t length, at, seed;
+
+	if (len < SEGMENT_BATCH ||
+	    memcmp(p, BATCH_START, sizeof(BATCH_START) - 1) != 0 ||
+	    !get_number(object, "lsn", &b->lsn) ||
+	    !get_number(object, "count", &b->count) ||
+	    !get_number(object, "length", &length) ||
+	    !get_number(object, "durable", &b->durable) ||
+	    !get_number(object, "at", &at))
+		return (false);
+	if (b->count == 0 || b->count > COUNT_MAX || length < b->count ||
+	    length > LENGTH_MAX || length > len - SEGMENT_BATCH ||
+	    at > INT64_MAX || b->lsn > UINT64_MAX - b->count)
+		return (false);
+	b->at = (int64_t)at;
+	b->records = (struct span){ p + SEGMENT_BATCH, (size_t)length };
+	seed = encode_batch(line, b, segment_seed);
+	if (memcmp(line, p, BATCH_SUM) != 0)
+		return (false);
+	put_sum(line, SEGMENT_BATCH, records_sum(b, seed));
+	return (memcmp(line, p, SEGMENT_BATCH) == 0);
+}
+
+/* The place of a segment that is being read. */
+struct reader {
+	const char	*p;		/* what was not read yet */
+	const char	*end;
+	uint64_t	 seed;
+	uint64_t	 above;		/* lsns must be higher: they rise */
+};
+
+static bool
+is_zero(const char *p, const char *end)
+{
+	size_t len = (size_t)(end - p);
+
+	return (len == 0 || (*p == 0 && memcmp(p, p + 1, len - 1) == 0));
+}
+
+/*
+ * Find the next valid batch.  Returns it at the place of the reader or
+ * anywhere behind; false if there is none.
+ */
+static bool
+find_batch(const struct reader *r, struct segment_batch *b, const char **at_r)
+{
+	const char *p = r->p;
+
+	while ((p = memmem(p, (size_t)(r->end - p), BATCH_START,
+	    sizeof(BATCH_START) - 1)) != NULL) {
+		if (decode_batch(p, (size_t)(r->end - p), r->seed, b) &&
+		    b->lsn > r->above) {
+			*at_r = p;
+			return (true);
+		}
+		p++;
+	}
+	return (false);
+}
+
+static int
+read_batches(struct reader *r, const char *base,
+    int (*visit)(const struct segment_batch *, void *), void *arg,
+    struct segment_report *rep)
+{
+	struct segment_batch b;
+	const char *at;
+	int rc;
+
+	while (find_batch(r, &b, &at)) {
+		if (at > r->p)
+			rep->damaged++;
+		r->p = b.records.p + b.records.len;
+		r->above = b.lsn + b.count - 1;
+		rep->last = r->above;
+		rep->at = b.at;
+		rep->used = (size_t)(r->p - base);
+		if (b.durable > rep->vouched)
+			rep->vouched = b.durable;
+		if ((rc = visit(&b, arg)) != 0)
+			return (rc);
+	}
+	rep->is_torn = !is_zero(r->p, r->end);
+	return (0);
+}
+
+/* Read the batches behind the header h, if that is one of ours. */
+static int
+read_segment(const char *p, size_t len, const char *store_id,
+    int (*visit)(const struct segment_batch *, void *), void *arg,
+    uint64_t inode, struct segment_report *rep)
+{
+	struct header h;
+	struct reader r;
+
+	if (!decode_header(p, len, &h)) {
+		/* Batches are written only after the header was synced. */
+		if (len <= SEGMENT_HEADER ||
+		    is_zero(p + SEGMENT_HEADER, p + len)) {
+			rep->is_torn = true;
+			return (0);
+		}
+		errno = EBADMSG;
+		return (-1);
+	}
+	if (h.format != SEGMENT_FORMAT || strcmp(h.store_id, store_id) != 0) {
+		errno = EBADMSG;
+		return (-1);
+	}
+	rep->is_copy = h.inode != inode;
+	rep->first = h.first;
+	rep->last = h.first - 1;
+	rep->used = SEGMENT_HEADER;
+	r = (struct reader){ p + SEGMENT_HEADER, p + len, h.seed,
+	    h.first - 1 };
+	return (read_batches(&r, p, visit, arg, rep));
+}
+
+int
+segment_read(int dirfd, const char *name, const char *store_id,
+    int (*visit)(const struct segment_batch *, void *), void *arg,
+    struct segment_report *rep)
+{
+	struct stat st;
+	size_t len;
+	char *p;
+	int rc, error;
+
+	memset(rep, 0, sizeof(*rep));
+	if (!segment_parse(name, &rep->first) || rep->first == 0) {
+		errno = EINVAL;
+		return (-1);
+	}
+	rep->last = rep->first - 1;
+	if (sys->fstatat(dirfd, name, &st, 0) == -1 ||
+	    sys_readfile(dirfd, name, SIZE_MAX / 4, &p, &len) == -1)
+		return (-1);
+	rc = read_segment(p, len, store_id, visit, arg, (uint64_t)st.st_ino,
+	    rep);
+	error = errno;
+	free(p);
+	errno = error;
+	return (rc);
+}

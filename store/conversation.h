@@ -1,0 +1,104 @@
+#ifndef CONVERSATION_H
+#define CONVERSATION_H
+
+#include <bsd/sys/tree.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flush.h"
+#include "id.h"
+#include "items.h"
+#include "lock.h"
+#include "once.h"
+#include "store.h"
+
+#define BIRTH_SIZE	17	/* 16 hex digits and NUL */
+
+/* A preview is the first 200 characters of the last message. */
+#define PREVIEW_CHARS	200
+
+/* A run of bytes on the heap; NULs allowed.  p NULL: none. */
+struct text {
+	char	*p;
+	size_t	 len;
+};
+
+/*
+ * One conversation in memory.
+ *
+ *	live    --delete-->  deleted   a tombstone, until the sweep
+ *	damaged                        its document could not be trusted
+ *
+ * Locks used to protect struct members:
+ *	I	immutable once others can find it
+ *	t	tenant.lck
+ *	c	conversation.lck
+ *	d	see flush.h
+ *
+ * Invariants, whenever lck is free:
+ *	1. lsn is that of the newest change applied, version its count.
+ *	2. A deleted conversation has no items and no text.
+ *	3. It stands in the tenant's by_id always, in by_updated and
+ *	   by_created as long as it is live.
+ */
+struct conversation {
+	RB_ENTRY(conversation) by_id;		/* [t] */
+	RB_ENTRY(conversation) by_updated;	/* [t] */
+	RB_ENTRY(conversation) by_created;	/* [t] */
+	TAILQ_ENTRY(conversation) tomb;		/* [t] if it is a tombstone */
+	struct dirty	 dirty;
+	struct tenant	*tenant;		/* [I] */
+	struct lock	 lck;			/* rank 15 */
+	atomic_uint	 refs;			/* taken under [t] */
+	char		 id[ID_SIZE];		/* [I] */
+	char		 birth[BIRTH_SIZE];	/* [I] */
+	char		*user;			/* [I] or NULL */
+	int64_t		 created_at;		/* [I] ms */
+	int64_t		 listed_at;		/* [t] key in by_updated */
+	bool		 is_listed;		/* [t] in the two lists */
+	bool		 is_deleted;		/* [c] */
+	bool		 is_damaged;		/* [c] */
+	int64_t		 deleted_at;		/* [c] ms */
+	int64_t		 updated_at;		/* [c] ms */
+	uint64_t	 version;		/* [c] */
+	uint64_t	 lsn;			/* [c] */
+	struct text	 title;			/* [c] */
+	struct text	 metadata;		/* [c] a JSON object */
+	struct text	 preview;		/* [c] */
+	struct items	 items;			/* [c] */
+	struct once_table once;			/* [c] */
+};
+
+/* A new, empty conversation that nobody can find yet, or NULL. */
+struct conversation	*conversation_new(struct tenant *, const char *id,
+			    const char *birth, const char *user, size_t userlen,
+			    int64_t created_at);
+/* Free one that nobody can find any more. */
+void	 conversation_free(struct conversation *);
+
+/*
+ * Take what it holds away: it becomes a tombstone.  Cannot fail.  Call with
+ * its lock held.
+ */
+void	 conversation_bury(struct conversation *, int64_t at);
+
+/*
+ * Copy what a reader may see into *v.  Returns false for want of memory.
+ * Call with its lock held.
+ */
+bool	 conversation_view(const struct conversation *,
+	    struct conversation_view *v);
+
+/* The preview that the newest message among the n items at v gives; p NULL
+ * for none, or for want of memory: a preview may be left out. */
+struct text	 conversation_preview(struct item *const *v, size_t n);
+
+/* A copy; p NULL for want of memory, never for len 0. */
+struct text	 text_new(const char *p, size_t len);
+/* Free, and take what next holds. */
+void	 text_replace(struct text *, struct text next);
+
+#endif /* !CONVERSATION_H */

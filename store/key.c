@@ -1,0 +1,186 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "key.h"
+
+void
+store_credentials_free(struct credential *v, size_t n)
+{
+
+	if (v == NULL)
+		return;
+	OPENSSL_cleanse(v, n * sizeof(*v));
+	free(v);
+}
+
+void
+keyring_fini(struct keyring *k)
+{
+
+	store_credentials_free(k->v, k->n);
+	memset(k, 0, sizeof(*k));
+}
+
+bool
+keyring_reserve(struct keyring *k)
+{
+	struct credential *v;
+	size_t size;
+
+	if (k->n < k->size)
+		return (true);
+	size = k->size == 0 ? 4 : k->size * 2;
+	/* No realloc: it would leave secrets behind. */
+	if ((v = calloc(size, sizeof(*v))) == NULL)
+		return (false);
+	if (k->n > 0)
+		memcpy(v, k->v, k->n * sizeof(*v));
+	store_credentials_free(k->v, k->n);
+	k->v = v;
+	k->size = size;
+	return (true);
+}
+
+const struct credential *
+keyring_find(const struct keyring *k, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < k->n; i++)
+		if (strcmp(k->v[i].id, id) == 0)
+			return (&k->v[i]);
+	return (NULL);
+}
+
+bool
+keyring_remove(struct keyring *k, const char *id)
+{
+	const struct credential *c;
+	size_t i;
+
+	if ((c = keyring_find(k, id)) == NULL)
+		return (false);
+	i = (size_t)(c - k->v);
+	k->n--;
+	memmove(&k->v[i], &k->v[i + 1], (k->n - i) * sizeof(*k->v));
+	OPENSSL_cleanse(&k->v[k->n], sizeof(*k->v));
+	return (true);
+}
+
+void
+keyring_add(struct keyring *k, const struct credential *c)
+{
+
+	(void)keyring_remove(k, c->id);
+	k->v[k->n++] = *c;
+}
+
+const struct credential *
+keyring_match(const struct keyring *k, const unsigned char hash[KEY_HASH_SIZE])
+{
+	const struct credential *found = NULL;
+	size_t i;
+
+	/* Look at all of them: the time taken tells nothing of a near miss. */
+	for (i = 0; i < k->n; i++)
+		if (CRYPTO_memcmp(k->v[i].hash, hash, KEY_HASH_SIZE) == 0)
+			found = &k->v[i];
+	return (found);
+}
+
+bool
+keyring_copy(const struct keyring *k, struct credential **v_r, size_t *n_r)
+{
+
+	*v_r = NULL;
+	*n_r = 0;
+	if (k->n == 0)
+		return (true);
+	if ((*v_r = calloc(k->n, sizeof(**v_r))) == NULL)
+		return (false);
+	memcpy(*v_r, k->v, k->n * sizeof(**v_r));
+	*n_r = k->n;
+	return (true);
+}
+
+static void
+encode_hex(struct buf *b, const char *name, const unsigned char *p, size_t len)
+{
+	size_t i;
+
+	buf_addf(b, ",\"%s\":\"", name);
+	for (i = 0; i < len; i++)
+		buf_addf(b, "%02x", p[i]);
+	buf_addc(b, '"');
+}
+
+void
+key_encode(const struct credential *c, struct buf *b)
+{
+
+	buf_addf(b, "{\"id\":\"%s\",\"label\":", c->id);
+	buf_jsons(b, c->label);
+	buf_addf(b, ",\"created_at\":%" PRId64, c->created_at);
+	if (c->secret_len > 0)
+		encode_hex(b, "secret", c->secret, c->secret_len);
+	else
+		encode_hex(b, "sha256", c->hash, sizeof(c->hash));
+	buf_addc(b, '}');
+}
+
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *p;
+
+	return (c != '\0' && (p = strchr(digits, c)) != NULL ?
+	    (int)(p - digits) : -1);
+}
+
+/* The string's hex digits into at most max bytes; their number, 0 if bad. */
+static size_t
+decode_hex(struct span value, unsigned char *p, size_t max)
+{
+	size_t i, n;
+	int hi, lo;
+
+	if (value.len < 2 || value.len % 2 != 0 || value.p[0] != '"')
+		return (0);
+	n = (value.len - 2) / 2;
+	if (n > max)
+		return (0);
+	for (i = 0; i < n; i++) {
+		hi = hex_digit(value.p[1 + 2 * i]);
+		lo = hex_digit(value.p[2 + 2 * i]);
+		if (hi == -1 || lo == -1)
+			return (0);
+		p[i] = (unsigned char)(hi << 4 | lo);
+	}
+	return (n);
+}
+
+bool
+key_decode(struct span object, struct credential *c)
+{
+	struct span v;
+
+	memset(c, 0, sizeof(*c));
+	if (!jsonscan_get(object, "id", &v) ||
+	    !jsonscan_cstring(v, c->id, sizeof(c->id)) ||
+	    !jsonscan_get(object, "label", &v) ||
+	    !jsonscan_cstring(v, c->label, sizeof(c->label)) ||
+	    !jsonscan_get(object, "created_at", &v) ||
+	    !jsonscan_i64(v, &c->created_at))
+		return (false);
+	if (jsonscan_get(object, "sha256", &v))
+		return (decode_hex(v, c->hash, sizeof(c->hash)) ==
+		    sizeof(c->hash));
+	if (!jsonscan_get(object, "secret", &v))
+		return (false);
+	c->secret_len = decode_hex(v, c->secret, sizeof(c->secret));
+	return (c->secret_len > 0);
+}

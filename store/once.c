@@ -1,0 +1,316 @@
+#include <bsd/string.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "once.h"
+
+/* How many records without key a table may hold: credentials are few. */
+#define ONCE_UNKEYED_MAX	64
+
+static int
+once_cmp(const struct once *a, const struct once *b)
+{
+
+	if (a->scope != b->scope)
+		return (a->scope < b->scope ? -1 : 1);
+	return (strcmp(a->key, b->key));
+}
+
+RB_PROTOTYPE(once_tree, once, node, once_cmp)
+RB_GENERATE(once_tree, once, node, once_cmp)
+
+struct once *
+once_new(const struct change_once *o, const char *conversation)
+{
+	struct once *r;
+
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return (NULL);
+	if (o->key != NULL && (r->key = strdup(o->key)) == NULL) {
+		free(r);
+		return (NULL);
+	}
+	r->scope = o->scope;
+	r->credential = o->credential;
+	memcpy(r->body, o->body, sizeof(r->body));
+	r->count = o->retry_count;
+	strlcpy(r->conversation, conversation, sizeof(r->conversation));
+	return (r);
+}
+
+void
+once_free(struct once *r)
+{
+
+	if (r == NULL)
+		return;
+	free(r->key);
+	free(r->ids);
+	free(r);
+}
+
+bool
+once_add_id(struct once *r, const char *id)
+{
+	size_t size = strlen(id) + 1;
+	char *ids;
+
+	if ((ids = realloc(r->ids, r->ids_len + size)) == NULL)
+		return (false);
+	memcpy(ids + r->ids_len, id, size);
+	r->ids = ids;
+	r->ids_len += size;
+	return (true);
+}
+
+void
+once_table_init(struct once_table *t)
+{
+
+	TAILQ_INIT(&t->list);
+	RB_INIT(&t->tree);
+	t->nkeyed = 0;
+}
+
+static void
+once_remove(struct once_table *t, struct once *r)
+{
+
+	TAILQ_REMOVE(&t->list, r, link);
+	if (r->key != NULL) {
+		RB_REMOVE(once_tree, &t->tree, r);
+		t->nkeyed--;
+	}
+	once_free(r);
+}
+
+void
+once_table_fini(struct once_table *t)
+{
+	struct once *r;
+
+	while ((r = TAILQ_FIRST(&t->list)) != NULL)
+		once_remove(t, r);
+}
+
+/* The record under the request's scope and key, or NULL. */
+static struct once *
+find_keyed(const struct once_table *t, const struct change_once *o)
+{
+	struct once want;
+
+	memset(&want, 0, sizeof(want));
+	want.scope = o->scope;
+	want.key = (char *)(uintptr_t)o->key;	/* only compared */
+	return (RB_FIND(once_tree, (struct once_tree *)(uintptr_t)&t->tree,
+	    &want));
+}
+
+/*
+ * Is the request the retry of the newest change that its credential made?
+ * Time in which the daemon was down does not count against it.
+ */
+static struct once *
+find_retry(const struct once_table *t, const struct change_once *o,
+    int64_t now, int64_t down_ms, int64_t started_at)
+{
+	struct once *r;
+	int64_t age;
+
+	TAILQ_FOREACH_REVERSE(r, &t->list, once_list, link)
+		if (r->credential == o->credential)
+			break;
+	if (r == NULL || r->scope != o->scope || r->count >= o->retry_count)
+		return (NULL);
+	if (memcmp(r->body, o->body, sizeof(r->body)) != 0)
+		return (NULL);
+	age = now - r->at;
+	if (r->at < started_at)
+		age -= down_ms;
+	return (age <= ONCE_RETRY_MS ? r : NULL);
+}
+
+enum store_err
+once_find(const struct once_table *t, const struct change_once *o,
+    int64_t now, int64_t down_ms, int64_t started_at, struct once **r_r)
+{
+
+	*r_r = NULL;
+	if (o->key != NULL) {
+		if ((*r_r = find_keyed(t, o)) == NULL)
+			return (STORE_OK);
+		if (now - (*r_r)->at > ONCE_KEEP_MS) {
+			*r_r = NULL;
+			return (STORE_OK);
+		}
+		if (memcmp((*r_r)->body, o->body, sizeof(o->body)) == 0)
+			return (STORE_OK);
+		*r_r = NULL;
+		return (STORE_REUSED);
+	}
+	if (o->retry_count > 0)
+		*r_r = find_retry(t, o, now, down_ms, started_at);
+	return (STORE_OK);
+}
+
+bool
+once_is_full(struct once_table *t, int64_t now, size_t limit)
+{
+	struct once *r, *next;
+
+	/* Old ones stand in front: the list is in order of commit. */
+	TAILQ_FOREACH_SAFE(r, &t->list, link, next) {
+		if (now - r->at <= ONCE_KEEP_MS)
+			break;
+		once_remove(t, r);
+	}
+	return (t->nkeyed >= limit);
+}
+
+void
+once_add(struct once_table *t, struct once *r)
+{
+	struct once *old, *next;
+	size_t unkeyed = 0;
+
+	TAILQ_FOREACH_REVERSE_SAFE(old, &t->list, once_list, link, next) {
+		if (old->key != NULL)
+			continue;
+		if (old->credential == r->credential ||
+		    ++unkeyed >= ONCE_UNKEYED_MAX)
+			once_remove(t, old);
+	}
+	TAILQ_INSERT_TAIL(&t->list, r, link);
+	if (r->key == NULL)
+		return;
+	t->nkeyed++;
+	if ((old = RB_INSERT(once_tree, &t->tree, r)) != NULL) {
+		RB_REMOVE(once_tree, &t->tree, old);
+		RB_INSERT(once_tree, &t->tree, r);
+		TAILQ_REMOVE(&t->list, old, link);
+		t->nkeyed--;
+		once_free(old);
+	}
+}
+
+static void
+encode_hex(struct buf *b, const unsigned char *p, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		buf_addf(b, "%02x", p[i]);
+}
+
+void
+once_encode(const struct once *r, struct buf *b)
+{
+	size_t i;
+
+	buf_adds(b, "{\"key\":");
+	buf_jsons(b, r->key);
+	/* 64-bit hashes as text: not every reader of JSON holds them. */
+	buf_addf(b, ",\"scope\":\"%016" PRIx64 "\",\"credential\":\"%016" PRIx64
+	    "\",\"body\":\"", r->scope, r->credential);
+	encode_hex(b, r->body, sizeof(r->body));
+	buf_addf(b, "\",\"count\":%" PRIu32 ",\"at\":%" PRId64 ",\"lsn\":%"
+	    PRIu64 ",\"version\":%" PRIu64 ",\"conversation\":\"%s\"",
+	    r->count, r->at, r->lsn, r->version, r->conversation);
+	buf_adds(b, ",\"items\":[");
+	for (i = 0; i < r->ids_len; i += strlen(r->ids + i) + 1) {
+		if (i > 0)
+			buf_addc(b, ',');
+		buf_jsons(b, r->ids + i);
+	}
+	buf_adds(b, "]}");
+}
+
+/* Hex digits of a JSON string into n bytes. */
+static bool
+decode_hex(struct span value, unsigned char *p, size_t n)
+{
+	char hex[2 * BODY_HASH_SIZE + 1], two[3] = "", *end;
+	size_t i;
+
+	if (!jsonscan_cstring(value, hex, sizeof(hex)) || strlen(hex) != 2 * n)
+		return (false);
+	for (i = 0; i < n; i++) {
+		memcpy(two, hex + 2 * i, 2);
+		p[i] = (unsigned char)strtoul(two, &end, 16);
+		if (*end != '\0')
+			return (false);
+	}
+	return (true);
+}
+
+static bool
+decode_hash(struct span value, uint64_t *hash)
+{
+	unsigned char p[8];
+	size_t i;
+
+	if (!decode_hex(value, p, sizeof(p)))
+		return (false);
+	for (*hash = 0, i = 0; i < sizeof(p); i++)
+		*hash = *hash << 8 | p[i];
+	return (true);
+}
+
+static bool
+decode_ids(struct once *r, struct span array)
+{
+	struct jsonscan it;
+	struct span key, val;
+	char id[ID_SIZE];
+
+	jsonscan_begin(&it, array);
+	while (jsonscan_next(&it, &key, &val))
+		if (!jsonscan_cstring(val, id, sizeof(id)) ||
+		    !once_add_id(r, id))
+			return (false);
+	return (true);
+}
+
+static bool
+decode_key(struct once *r, struct span value)
+{
+	char key[256];
+
+	if (value.len == 4 && memcmp(value.p, "null", 4) == 0)
+		return (true);
+	if (!jsonscan_cstring(value, key, sizeof(key)))
+		return (false);
+	return ((r->key = strdup(key)) != NULL);
+}
+
+struct once *
+once_decode(struct span o)
+{
+	struct once *r;
+	struct span v;
+	uint64_t count;
+
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return (NULL);
+	if (!jsonscan_get(o, "key", &v) || !decode_key(r, v) ||
+	    !jsonscan_get(o, "scope", &v) || !decode_hash(v, &r->scope) ||
+	    !jsonscan_get(o, "credential", &v) ||
+	    !decode_hash(v, &r->credential) ||
+	    !jsonscan_get(o, "body", &v) ||
+	    !decode_hex(v, r->body, sizeof(r->body)) ||
+	    !jsonscan_get(o, "count", &v) || !jsonscan_u64(v, &count) ||
+	    count > UINT32_MAX ||
+	    !jsonscan_get(o, "at", &v) || !jsonscan_i64(v, &r->at) ||
+	    !jsonscan_get(o, "lsn", &v) || !jsonscan_u64(v, &r->lsn) ||
+	    !jsonscan_get(o, "version", &v) || !jsonscan_u64(v, &r->version) ||
+	    !jsonscan_get(o, "conversation", &v) ||
+	    !jsonscan_cstring(v, r->conversation, sizeof(r->conversation)) ||
+	    !jsonscan_get(o, "items", &v) || !decode_ids(r, v)) {
+		once_free(r);
+		return (NULL);
+	}
+	r->count = (uint32_t)count;
+	return (r);
+}

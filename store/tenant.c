@@ -1,0 +1,205 @@
+#include <bsd/string.h>
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_internal.h"
+#include "tenant.h"
+
+static int
+cmp_at(int64_t a, int64_t b, const char *aid, const char *bid)
+{
+
+	if (a != b)
+		return (a < b ? -1 : 1);
+	return (strcmp(aid, bid));
+}
+
+static int
+conversation_cmp_id(const struct conversation *a, const struct conversation *b)
+{
+
+	return (strcmp(a->id, b->id));
+}
+
+static int
+conversation_cmp_updated(const struct conversation *a,
+    const struct conversation *b)
+{
+
+	return (cmp_at(a->listed_at, b->listed_at, a->id, b->id));
+}
+
+static int
+conversation_cmp_created(const struct conversation *a,
+    const struct conversation *b)
+{
+
+	return (cmp_at(a->created_at, b->created_at, a->id, b->id));
+}
+
+RB_GENERATE(conversation_ids, conversation, by_id, conversation_cmp_id)
+RB_GENERATE(conversation_updates, conversation, by_updated,
+    conversation_cmp_updated)
+RB_GENERATE(conversation_creations, conversation, by_created,
+    conversation_cmp_created)
+
+struct tenant *
+tenant_new(struct store *s, const char *name, enum tenant_level level)
+{
+	struct tenant *t;
+
+	if ((t = calloc(1, sizeof(*t))) == NULL)
+		return (NULL);
+	t->store = s;
+	strlcpy(t->name, name, sizeof(t->name));
+	lock_init(&t->lck, LOCK_TENANT);
+	cond_init(&t->loaded);
+	atomic_init(&t->refs, 0);
+	t->level = level;
+	t->dirty.kind = DIRTY_TENANT;
+	t->dirty_once.kind = DIRTY_ONCE;
+	t->once_from = INT64_MAX;
+	once_table_init(&t->once);
+	TAILQ_INIT(&t->tombs);
+	RB_INIT(&t->ids);
+	RB_INIT(&t->updates);
+	RB_INIT(&t->creations);
+	return (t);
+}
+
+void
+tenant_free(struct tenant *t)
+{
+	struct conversation *c;
+
+	if (t == NULL)
+		return;
+	assert(atomic_load(&t->refs) == 0);
+	while ((c = RB_ROOT(&t->ids)) != NULL) {
+		RB_REMOVE(conversation_ids, &t->ids, c);
+		conversation_free(c);
+	}
+	keyring_fini(&t->apikeys);
+	keyring_fini(&t->jwtkeys);
+	once_table_fini(&t->once);
+	cond_fini(&t->loaded);
+	lock_fini(&t->lck);
+	free(t);
+}
+
+struct conversation *
+tenant_find(struct tenant *t, const char *id)
+{
+	struct conversation want;
+
+	lock_assert_held(&t->lck);
+	if (strlcpy(want.id, id, sizeof(want.id)) >= sizeof(want.id))
+		return (NULL);
+	return (RB_FIND(conversation_ids, &t->ids, &want));
+}
+
+bool
+tenant_is_loaded(struct tenant *t)
+{
+	bool is_loaded;
+
+	lock_take(&t->lck);
+	is_loaded = t->level == TENANT_LOADED;
+	lock_give(&t->lck);
+	return (is_loaded);
+}
+
+struct conversation *
+tenant_hold(struct tenant *t, const char *id)
+{
+	struct conversation *c;
+
+	lock_take(&t->lck);
+	if ((c = tenant_find(t, id)) != NULL)
+		atomic_fetch_add(&c->refs, 1);
+	lock_give(&t->lck);
+	return (c);
+}
+
+void
+conversation_put(struct conversation *c)
+{
+	unsigned int before;
+
+	before = atomic_fetch_sub(&c->refs, 1);
+	assert(before > 0);
+	(void)before;
+}
+
+void
+tenant_insert(struct tenant *t, struct conversation *c)
+{
+	struct conversation *there;
+
+	lock_assert_held(&t->lck);
+	there = RB_INSERT(conversation_ids, &t->ids, c);
+	assert(there == NULL);
+	(void)there;
+	atomic_fetch_add(&t->store->nconversations, 1);
+	if (c->is_deleted)
+		TAILQ_INSERT_TAIL(&t->tombs, c, tomb);
+	if (c->is_deleted || c->is_damaged)
+		return;
+	c->listed_at = c->updated_at;
+	RB_INSERT(conversation_updates, &t->updates, c);
+	RB_INSERT(conversation_creations, &t->creations, c);
+	c->is_listed = true;
+	t->nconversations++;
+}
+
+static void
+unlist(struct tenant *t, struct conversation *c)
+{
+
+	if (!c->is_listed)
+		return;
+	RB_REMOVE(conversation_updates, &t->updates, c);
+	RB_REMOVE(conversation_creations, &t->creations, c);
+	c->is_listed = false;
+	t->nconversations--;
+}
+
+void
+tenant_bury(struct tenant *t, struct conversation *c)
+{
+
+	lock_assert_held(&t->lck);
+	unlist(t, c);
+	TAILQ_INSERT_TAIL(&t->tombs, c, tomb);
+}
+
+void
+tenant_remove(struct tenant *t, struct conversation *c)
+{
+
+	lock_assert_held(&t->lck);
+	unlist(t, c);
+	if (c->is_deleted)
+		TAILQ_REMOVE(&t->tombs, c, tomb);
+	RB_REMOVE(conversation_ids, &t->ids, c);
+	atomic_fetch_sub(&t->store->nconversations, 1);
+}
+
+void
+tenant_touch(struct tenant *t, struct conversation *c)
+{
+	int64_t at;
+
+	lock_take(&t->lck);
+	lock_take(&c->lck);
+	at = c->updated_at;
+	lock_give(&c->lck);
+	if (c->is_listed && at != c->listed_at) {
+		RB_REMOVE(conversation_updates, &t->updates, c);
+		c->listed_at = at;
+		RB_INSERT(conversation_updates, &t->updates, c);
+	}
+	lock_give(&t->lck);
+}

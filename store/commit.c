@@ -1,0 +1,434 @@
+#include <bsd/string.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "change.h"
+#include "store_internal.h"
+#include "sys.h"
+
+/*
+ * store_commit, in the order that the promises need:
+ *
+ *	room in the batch            no lock yet: a full batch parks here
+ *	lock                         conversation, or tenant and conversation
+ *	check                        refuse here or nowhere; reserve
+ *	mark dirty, journal_append   journal order is memory order
+ *	apply                        cannot fail
+ *	unlock                       the caller waits for the lsn
+ */
+
+enum store_err
+store_err_of(int error)
+{
+
+	switch (error) {
+	case 0:
+		return (STORE_OK);
+	case ENOBUFS:
+		return (STORE_BUSY);
+	case ENOMEM:
+		return (STORE_NOMEM);
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return (STORE_FULL);
+	default:
+		return (STORE_SICK);
+	}
+}
+
+void
+store_outcome_fini(struct outcome *o)
+{
+	size_t i;
+
+	store_view_fini(&o->view);
+	for (i = 0; i < o->nitems; i++)
+		item_unref(o->items[i]);
+	free(o->items);
+	memset(o, 0, sizeof(*o));
+}
+
+/* --- outcomes ----------------------------------------------------------- */
+
+static bool
+outcome_room(struct outcome *o, size_t n)
+{
+
+	o->items = calloc(n > 0 ? n : 1, sizeof(*o->items));
+	return (o->items != NULL);
+}
+
+static void
+outcome_add(struct outcome *o, struct item *it)
+{
+
+	if (it != NULL)
+		o->items[o->nitems++] = item_ref(it);
+}
+
+/* The request's items as they will stand: those there, those new. */
+static enum store_err
+outcome_items(struct change_ctx *x, struct outcome *o)
+{
+	const struct change *ch = x->change;
+	struct item *there;
+	size_t i;
+
+	if (!outcome_room(o, ch->nitems))
+		return (STORE_NOMEM);
+	for (i = 0; i < ch->nitems; i++) {
+		there = x->conversation == NULL ? NULL :
+		    items_find(&x->conversation->items, ch->items[i]->id);
+		outcome_add(o, there != NULL ? there : ch->items[i]);
+	}
+	return (STORE_OK);
+}
+
+/* What the conversation looks like now, and what must be durable first. */
+static bool
+outcome_view(struct conversation *c, struct outcome *o)
+{
+
+	o->lsn = c->lsn;
+	o->version = c->version;
+	strlcpy(o->conversation, c->id, sizeof(o->conversation));
+	return (conversation_view(c, &o->view));
+}
+
+/*
+ * The first outcome of a request that came before, built from what stands
+ * there now.
+ */
+static enum store_err
+outcome_repeat(struct conversation *c, const struct once *once,
+    struct outcome *o)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < once->ids_len; i += strlen(once->ids + i) + 1)
+		n++;
+	if (!outcome_room(o, n) || !outcome_view(c, o))
+		return (STORE_NOMEM);
+	for (i = 0; i < once->ids_len; i += strlen(once->ids + i) + 1)
+		outcome_add(o, items_find(&c->items, once->ids + i));
+	o->version = once->version;
+	o->is_repeat = true;
+	return (STORE_OK);
+}
+
+/* A retry of a creation or deletion; the tenant's lock is held. */
+static enum store_err
+repeat_set(struct change_ctx *x, struct outcome *o)
+{
+	struct conversation *c;
+	enum store_err err;
+
+	o->lsn = x->repeat->lsn;
+	o->version = x->repeat->version;
+	o->is_repeat = true;
+	strlcpy(o->conversation, x->repeat->conversation,
+	    sizeof(o->conversation));
+	if (x->change->kind == CHANGE_CONVERSATION_DELETE)
+		return (STORE_OK);
+	if ((c = tenant_find(x->tenant, o->conversation)) == NULL)
+		return (STORE_NOENT);
+	lock_take(&c->lck);
+	if (c->is_deleted) {
+		o->lsn = c->lsn;
+		err = STORE_NOENT;
+	} else
+		err = outcome_repeat(c, x->repeat, o);
+	lock_give(&c->lck);
+	return (err);
+}
+
+/* --- the common middle -------------------------------------------------- */
+
+/* Fill in what a record holds whatever its kind. */
+static void
+complete_record(struct change_ctx *x)
+{
+	struct record *r = x->record;
+	const struct conversation *c = x->conversation;
+
+	strlcpy(r->tenant, x->tenant->name, sizeof(r->tenant));
+	r->at = x->now;
+	if (r->once != NULL)
+		r->once->at = x->now;
+	if (c == NULL)
+		return;
+	strlcpy(r->conversation, c->id, sizeof(r->conversation));
+	strlcpy(r->birth, c->birth, sizeof(r->birth));
+	r->version = c->version + 1;
+	if (r->once != NULL)
+		r->once->version = r->version;
+}
+
+/* What the change makes dirty; within flush_enter. */
+static void
+mark_dirty(struct change_ctx *x, const struct change_row *row)
+{
+	struct flush *f = x->store->flush;
+	uint64_t lsn = x->record->lsn;
+
+	if (row->scope == SCOPE_TENANT) {
+		flush_mark(f, &x->tenant->dirty, lsn);
+		return;
+	}
+	flush_mark(f, &x->conversation->dirty, lsn);
+	if (row->scope == SCOPE_SET && x->record->once != NULL)
+		flush_mark(f, &x->tenant->dirty_once, lsn);
+}
+
+/* Into the journal, in the order of memory. */
+static enum store_err
+append_record(struct change_ctx *x, const struct change_row *row)
+{
+	struct buf head = BUF_INITIALIZER;
+	struct iovec *iov;
+	enum store_err err = STORE_OK;
+	int n;
+
+	if (record_encode(x->record, &head, &iov, &n) == -1) {
+		buf_fini(&head);
+		return (STORE_NOMEM);
+	}
+	flush_enter(x->store->flush);
+	if (journal_append(x->store->journal, iov, n, &x->record->lsn) == -1)
+		err = store_err_of(errno);
+	else
+		mark_dirty(x, row);
+	flush_leave(x->store->flush);
+	free(iov);
+	buf_fini(&head);
+	return (err);
+}
+
+/* Journal and apply what was checked; the locks of row->scope are held. */
+static enum store_err
+make_change(struct change_ctx *x, const struct change_row *row)
+{
+	enum store_err err;
+
+	complete_record(x);
+	if ((err = append_record(x, row)) != STORE_OK)
+		return (err);
+	row->apply(x->tenant, x->conversation, x->record);
+	return (STORE_OK);
+}
+
+/* --- one function a scope ----------------------------------------------- */
+
+static enum store_err
+commit_tenant(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	struct tenant *t = x->tenant;
+	enum store_err err;
+
+	lock_take(&t->lck);
+	if (t->level < TENANT_OPEN)
+		err = STORE_COLD;
+	else if (!t->exists && row->kind != CHANGE_TENANT_CREATE)
+		err = STORE_NOENT;
+	else if ((err = row->check(x)) == STORE_OK)
+		err = make_change(x, row);
+	o->lsn = t->lsn;
+	lock_give(&t->lck);
+	return (err);
+}
+
+/* Make a conversation of the checked record; both locks are held. */
+static enum store_err
+create_conversation(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	struct record *r = x->record;
+	struct conversation *c;
+	enum store_err err;
+
+	c = conversation_new(x->tenant, x->change->conversation, r->birth,
+	    r->user.p, r->user.len, x->now);
+	if (c == NULL || !items_reserve(&c->items, r->nitems) ||
+	    outcome_items(x, o) != STORE_OK) {
+		conversation_free(c);
+		return (STORE_NOMEM);
+	}
+	x->conversation = c;
+	lock_take(&c->lck);
+	if ((err = make_change(x, row)) == STORE_OK &&
+	    !outcome_view(c, o))
+		err = STORE_UNSURE;
+	lock_give(&c->lck);
+	if (err != STORE_OK && err != STORE_UNSURE) {
+		conversation_free(c);
+		return (err);
+	}
+	tenant_insert(x->tenant, c);
+	return (err);
+}
+
+/* Delete the one that is there; the tenant's lock is held. */
+static enum store_err
+delete_conversation(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	enum store_err err;
+
+	if ((err = make_change(x, row)) != STORE_OK)
+		return (err);
+	return (outcome_view(x->conversation, o) ? STORE_OK : STORE_UNSURE);
+}
+
+static enum store_err
+commit_set(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	struct tenant *t = x->tenant;
+	struct conversation *c = NULL;
+	enum store_err err = STORE_COLD;
+
+	lock_take(&t->lck);
+	if (t->level < TENANT_LOADED)
+		goto out;
+	o->lsn = t->set_lsn;
+	if ((c = x->conversation = tenant_find(t, x->change->conversation)) !=
+	    NULL) {
+		lock_take(&c->lck);
+		o->lsn = c->lsn;
+	}
+	err = row->check(x);
+	if (err == STORE_OK && x->repeat == NULL)
+		err = c == NULL ? create_conversation(x, row, o) :
+		    delete_conversation(x, row, o);
+	if (c != NULL)
+		lock_give(&c->lck);
+	if (err == STORE_OK && x->repeat != NULL)
+		err = repeat_set(x, o);
+out:
+	lock_give(&t->lck);
+	return (err);
+}
+
+static enum store_err
+commit_locked(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	struct conversation *c = x->conversation;
+	enum store_err err;
+
+	o->lsn = c->lsn;
+	if ((err = row->check(x)) != STORE_OK)
+		return (err);
+	if (x->repeat != NULL)
+		return (outcome_repeat(c, x->repeat, o));
+	if (row->kind == CHANGE_ITEMS_APPEND &&
+	    (err = outcome_items(x, o)) != STORE_OK)
+		return (err);
+	if (x->is_known)
+		o->is_repeat = true;
+	else if ((err = make_change(x, row)) != STORE_OK)
+		return (err);
+	if (outcome_view(c, o))
+		return (STORE_OK);
+	return (x->is_known ? STORE_NOMEM : STORE_UNSURE);
+}
+
+static enum store_err
+commit_conversation(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	struct tenant *t = x->tenant;
+	struct conversation *c;
+	enum store_err err;
+
+	if (!tenant_is_loaded(t))
+		return (STORE_COLD);
+	if ((c = tenant_hold(t, x->change->conversation)) == NULL)
+		return (STORE_NOENT);
+	x->conversation = c;
+	lock_take(&c->lck);
+	err = commit_locked(x, row, o);
+	lock_give(&c->lck);
+	/* The list still shows the old place, as readers may see it. */
+	if (err == STORE_OK || err == STORE_UNSURE)
+		tenant_touch(t, c);
+	conversation_put(c);
+	return (err);
+}
+
+static enum store_err
+commit_scope(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+
+	switch (row->scope) {
+	case SCOPE_TENANT:
+		return (commit_tenant(x, row, o));
+	case SCOPE_SET:
+		return (commit_set(x, row, o));
+	case SCOPE_CONVERSATION:
+		break;
+	}
+	return (commit_conversation(x, row, o));
+}
+
+/* On a refusal only what store_commit promises stays in the outcome. */
+static void
+strip_outcome(struct outcome *o, const struct change_ctx *x)
+{
+	uint64_t lsn = o->lsn;
+
+	store_outcome_fini(o);
+	o->lsn = lsn;
+	o->version = x->version_r;
+}
+
+/* About what the record will take in the batch. */
+static size_t
+change_size(const struct change *ch)
+{
+	size_t i, size = 1024 + ch->title_len + ch->metadata.len;
+
+	for (i = 0; i < ch->nitems; i++)
+		size += ch->items[i]->len + 1;
+	return (size);
+}
+
+enum store_err
+store_commit(struct store *s, struct tenant *t, const struct change *ch,
+    struct outcome *o)
+{
+	const struct change_row *row = change_row(ch->kind);
+	struct record r;
+	struct change_ctx x;
+	enum store_err err;
+
+	assert(row != NULL);
+	lock_assert_none();
+	memset(o, 0, sizeof(*o));
+	if ((err = store_err_of(journal_room(s->journal, change_size(ch)))) !=
+	    STORE_OK)
+		return (err);
+	if (ch->kind == CHANGE_TENANT_CREATE &&
+	    (t = store_add(s, ch->tenant, TENANT_LOADED)) == NULL)
+		return (STORE_NOMEM);
+
+	record_init(&r, ch->kind);
+	r.preview = conversation_preview(ch->items, ch->nitems);
+	memset(&x, 0, sizeof(x));
+	x.store = s;
+	x.tenant = t;
+	x.change = ch;
+	x.record = &r;
+	x.now = sys_now_ms();
+	err = commit_scope(&x, row, o);
+	if (err != STORE_OK)
+		strip_outcome(o, &x);
+	record_fini(&r);
+	return (err);
+}

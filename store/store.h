@@ -1,0 +1,326 @@
+#ifndef STORE_H
+#define STORE_H
+
+#include <sys/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "id.h"
+#include "item.h"
+#include "jsonscan.h"
+
+/*
+ * The state, and its only door.  What goes in is checked for shape by the
+ * caller (that JSON is JSON); what depends on the state is checked here.
+ *
+ *	change:  store_commit -> lsn ... durable -> the client may know
+ *	read:    store_get_* -> copy and lsn ... durable -> the client may know
+ *
+ * Nothing here blocks on the disk but store_open, store_close, store_warm,
+ * store_flush and store_wait; worker loops call the others only.  Every
+ * result carries the lsn that must be durable before anybody is shown it
+ * (promises 1 and 2): ask store_durable, or store_want for a notification.
+ */
+struct store;
+struct tenant;			/* a tenant that is open; counted */
+
+enum store_err {
+	STORE_OK = 0,
+	STORE_COLD,		/* not in memory: store_warm first, elsewhere */
+	STORE_NOENT,		/* no such conversation for this caller */
+	STORE_NOITEM,		/* no such item in the conversation */
+	STORE_NOCURSOR,		/* `after` or `before` names nothing here */
+	STORE_EXISTS,		/* the name or id is taken */
+	STORE_CONFLICT,		/* an item id is there with other content */
+	STORE_PRECONDITION,	/* if_version is not the version */
+	STORE_REUSED,		/* idempotency key with another body */
+	STORE_ONCE_LIMIT,	/* too many idempotency keys kept: 429 */
+	STORE_METADATA_LIMIT,	/* merged, there would be over 16 pairs */
+	STORE_BUSY,		/* the batch is full: again when durable moves */
+	STORE_FULL,		/* no space on the disk; nothing was changed */
+	STORE_SICK,		/* the journal is broken; nothing was changed */
+	STORE_DAMAGED,		/* what is stored of it cannot be trusted */
+	STORE_NOMEM,		/* nothing was changed */
+	STORE_UNSURE		/* changed, but its outcome cannot be told: a
+				   retry with the same key will */
+};
+
+struct store_options {
+	const char	*dir;		/* STORE/ */
+	int64_t		 flush_ms;	/* interval of the flush */
+	int64_t		 keep_ms;	/* journal_keep */
+	size_t		 journal_limit;	/* bytes; flush at once above */
+	size_t		 journal_segment;
+	size_t		 once_limit;	/* idempotency records a conversation */
+};
+
+/*
+ * Open the store in o->dir, made if missing; take its lock; replay the
+ * journal; start committer and flush.  Returns 0 and *s_r (new), or -1 after
+ * logging why; then, if another process holds the store, errno is EWOULDBLOCK
+ * and *holder_r its pid.  Blocks.
+ */
+int	 store_open(const struct store_options *o, struct store **s_r,
+	    pid_t *holder_r);
+/* Flush, sync, stop the threads, free.  No call may be running and no tenant
+ * be held.  Returns 0, or -1 if something could not be written (logged).
+ * Blocks. */
+int	 store_close(struct store *);
+
+/* --- tenants ------------------------------------------------------------ */
+
+/*
+ * Find tenant name (len bytes).  STORE_OK and *t_r (give it back with
+ * store_tenant_put), STORE_COLD, or STORE_NOENT.  A tenant whose creation is
+ * not yet durable is found: its lsn goes with every result.
+ */
+enum store_err	 store_tenant_get(struct store *, const char *name,
+		    size_t len, struct tenant **t_r);
+void		 store_tenant_put(struct tenant *);
+const char	*store_tenant_name(const struct tenant *);
+/*
+ * Bring into memory what made a call say STORE_COLD about this tenant.
+ * Blocks: for helper threads.  STORE_OK (try again), STORE_NOENT,
+ * STORE_DAMAGED, STORE_NOMEM, STORE_SICK (could not be read; logged).
+ */
+enum store_err	 store_warm(struct store *, const char *name, size_t len);
+
+/* Call visit for each tenant name, in order of name. */
+int	 store_tenants(struct store *, int (*visit)(const char *name, void *),
+	    void *arg);
+
+/* --- credentials -------------------------------------------------------- */
+
+#define KEY_HASH_SIZE	32	/* SHA-256 */
+
+/* One API key (hash, no secret) or JWT key (secret).  Strings are copies in
+ * the struct; the secret is wiped by store_credential_clear. */
+struct credential {
+	char		 id[ID_SIZE];	/* "key_…", or the kid */
+	char		 label[65];	/* may be "" */
+	int64_t		 created_at;	/* ms */
+	unsigned char	 hash[KEY_HASH_SIZE];	/* API key */
+	unsigned char	 secret[512];	/* JWT key, HS256 */
+	size_t		 secret_len;	/* 0 for an API key */
+};
+
+/* Does an API key with this SHA-256 exist?  Constant time over the tenant's
+ * keys.  STORE_OK with its id, or STORE_NOENT. */
+enum store_err	 store_apikey_check(struct tenant *,
+		    const unsigned char hash[KEY_HASH_SIZE], char id_r[ID_SIZE],
+		    uint64_t *lsn_r);
+/* Copy the tenant's API keys or JWT keys, oldest first, into *v_r (new; wiped
+ * and freed by store_credentials_free), their number into *n_r. */
+enum store_err	 store_apikeys(struct tenant *, struct credential **v_r,
+		    size_t *n_r, uint64_t *lsn_r);
+enum store_err	 store_jwtkeys(struct tenant *, struct credential **v_r,
+		    size_t *n_r, uint64_t *lsn_r);
+void		 store_credentials_free(struct credential *, size_t n);
+
+/* --- changes ------------------------------------------------------------ */
+
+enum change_kind {
+	CHANGE_CONVERSATION_CREATE = 1,	/* id, user, title, metadata, items */
+	CHANGE_CONVERSATION_UPDATE,	/* title and metadata, those that are set */
+	CHANGE_CONVERSATION_DELETE,
+	CHANGE_ITEMS_APPEND,		/* items */
+	CHANGE_ITEM_DELETE,		/* item */
+	CHANGE_TENANT_CREATE,		/* tenant */
+	CHANGE_APIKEY_ADD,		/* credential */
+	CHANGE_APIKEY_REVOKE,		/* credential.id */
+	CHANGE_JWTKEY_ADD,		/* credential */
+	CHANGE_JWTKEY_REVOKE		/* credential.id */
+};
+
+#define BODY_HASH_SIZE	16	/* XXH3-128 of method, path and body */
+
+/*
+ * How a retry of this request would be known again (promise 3).  scope is a
+ * hash of who asks (user or tenant key), method and path.  With key NULL only
+ * the rule for unmodified clients applies (retry_count), without either
+ * pass no once at all.
+ */
+struct change_once {
+	const char	*key;		/* Idempotency-Key, or NULL */
+	uint64_t	 scope;		/* hash of caller, method and path */
+	uint64_t	 credential;	/* hash of the credential itself */
+	unsigned char	 body[BODY_HASH_SIZE];
+	uint32_t	 retry_count;	/* x-stainless-retry-count */
+};
+
+/*
+ * One change.  The caller fills what the kind takes and keeps ownership of
+ * all it points to; store_commit copies or references what it keeps.
+ */
+struct change {
+	enum change_kind	 kind;
+	char			 conversation[ID_SIZE];
+	const char		*user;	/* create: owner, or NULL.  else: only a
+					   conversation of this user; NULL any */
+	const char		*title;		/* UTF-8, or NULL for none */
+	size_t			 title_len;
+	bool			 has_title;	/* update: title is set */
+	struct span		 metadata;	/* JSON object, minified */
+	bool			 has_metadata;	/* update: metadata is set */
+	bool			 merges;	/* update: metadata is a patch:
+						   null removes a key */
+	struct item		**items;	/* each with its id; borrowed */
+	const bool		*is_minted;	/* per item: id is from us */
+	size_t			 nitems;
+	char			 item[ID_SIZE];
+	uint64_t		 if_version;	/* 0: none asked for */
+	const struct change_once *once;		/* NULL: none */
+	const char		*tenant;	/* tenant.create: name */
+	const struct credential	*credential;
+};
+
+/* A conversation as it stood at one moment.  Freed by store_view_fini. */
+struct conversation_view {
+	char		 id[ID_SIZE];
+	char		*user;		/* NULL: the tenant's own */
+	char		*title;		/* may hold NULs: title_len; or NULL */
+	size_t		 title_len;
+	char		*metadata;	/* JSON object */
+	size_t		 metadata_len;
+	char		*preview;	/* of the last message; may hold NULs */
+	size_t		 preview_len;
+	int64_t		 created_at;	/* ms */
+	int64_t		 updated_at;	/* ms */
+	uint64_t	 version;
+	uint64_t	 item_count;
+	uint64_t	 bytes;		/* of its items' JSON */
+};
+void	 store_view_fini(struct conversation_view *);
+
+/* What a change came to.  Freed by store_outcome_fini. */
+struct outcome {
+	uint64_t		 lsn;		/* must be durable first */
+	uint64_t		 version;	/* after it; for PRECONDITION the
+						   present one */
+	bool			 is_repeat;	/* nothing was added: the first
+						   outcome of the same request */
+	struct conversation_view view;		/* conversation kinds; empty
+						   after a delete */
+	struct item		**items;	/* append, create: one for each of
+						   the request, in its order, but
+						   those deleted since */
+	size_t			 nitems;
+	char			 conversation[ID_SIZE];
+};
+void	 store_outcome_fini(struct outcome *);
+
+/*
+ * Make the change: check, journal, apply.  On STORE_OK *o_r is filled and the
+ * caller waits for o_r->lsn before it tells anybody; readers do the same.
+ * On any other result but STORE_UNSURE nothing was changed, and o_r holds at most version
+ * (STORE_PRECONDITION) and the lsn to wait for before telling (0: none).
+ * t is NULL for tenant.create.  Never blocks on the disk.
+ */
+enum store_err	 store_commit(struct store *, struct tenant *t,
+		    const struct change *, struct outcome *o_r);
+
+/* --- reads -------------------------------------------------------------- */
+
+/* user NULL: any conversation of the tenant.  *lsn_r is set also on
+ * STORE_NOENT: the absence, too, may not be durable yet. */
+enum store_err	 store_conversation(struct tenant *, const char *id,
+		    const char *user, struct conversation_view *,
+		    uint64_t *lsn_r);
+
+enum store_order { STORE_ASC, STORE_DESC };
+
+struct items_page {
+	struct item	**items;	/* references */
+	size_t		 nitems;
+	bool		 has_more;
+	uint64_t	 version;
+	uint64_t	 lsn;
+};
+/* One page of items, limit >= 1, behind item id `after` (NULL: from the
+ * start) in the order given.  STORE_OK, NOENT, NOCURSOR, NOMEM, DAMAGED. */
+enum store_err	 store_items(struct tenant *, const char *id,
+		    const char *user, const char *after, enum store_order,
+		    size_t limit, struct items_page *);
+void		 store_items_fini(struct items_page *);
+/* One item, *item_r a new reference.  STORE_OK, NOENT, NOITEM, DAMAGED. */
+enum store_err	 store_item(struct tenant *, const char *id,
+		    const char *user, const char *item, struct item **item_r,
+		    uint64_t *version_r, uint64_t *lsn_r);
+
+enum store_sort { STORE_BY_UPDATED, STORE_BY_CREATED };
+
+/* One place in a list: sort key, then id. */
+struct list_cursor {
+	int64_t		 key;		/* ms */
+	char		 id[ID_SIZE];
+};
+
+struct list_query {
+	enum store_sort	 sort;
+	enum store_order order;
+	size_t		 limit;		/* >= 1 */
+	const char	*user;		/* NULL: all of the tenant */
+	/* Exclusive bounds in the order of the list: by the id of a
+	 * conversation, or by a cursor; NULL: none. */
+	const char	*after_id;
+	const char	*before_id;
+	const struct list_cursor *after;
+	/* metadata[k]=v, all must match. */
+	const char	**metadata_keys;
+	const char	**metadata_values;
+	size_t		 nmetadata;
+};
+struct list_page {
+	struct conversation_view *views;
+	size_t		 nviews;
+	bool		 has_more;
+	struct list_cursor last;	/* of the last view, for next_after */
+	uint64_t	 lsn;
+};
+/* With before_id the page is the `limit` conversations just before it, in
+ * the list's order.  STORE_OK, STORE_NOCURSOR, STORE_NOMEM. */
+enum store_err	 store_list(struct tenant *, const struct list_query *,
+		    struct list_page *);
+void		 store_list_fini(struct list_page *);
+
+/* --- durability --------------------------------------------------------- */
+
+/* Every lsn up to this is on stable storage. */
+uint64_t	 store_durable(struct store *);
+/* STORE_OK, or why changes are refused now: STORE_FULL, STORE_SICK. */
+enum store_err	 store_health(struct store *);
+/* Block until lsn is durable: STORE_OK or STORE_SICK.  Not for loops. */
+enum store_err	 store_wait(struct store *, uint64_t lsn);
+
+/* A loop that wants to hear: efd (an eventfd, borrowed) is written when what
+ * it asked for by store_want is durable, or when the journal breaks or
+ * recovers (see journal.h). */
+struct store_waiter;
+int	 store_subscribe(struct store *, int efd, struct store_waiter **w_r);
+void	 store_unsubscribe(struct store *, struct store_waiter *);
+/* lsn UINT64_MAX: as soon as anything moves (after STORE_BUSY). */
+void	 store_want(struct store *, struct store_waiter *, uint64_t lsn);
+
+/* Write every dirty document now and retire what can be.  0, or -1 if
+ * something stayed dirty (logged).  Blocks. */
+int	 store_flush(struct store *);
+/* Ask the flush thread to do that soon; for signals and loops. */
+void	 store_flush_soon(struct store *);
+
+/* Figures for status. */
+struct store_stats {
+	char		 store_id[17];
+	uint64_t	 lsn;		/* last given */
+	uint64_t	 durable;
+	size_t		 tenants;
+	size_t		 tenants_open;
+	size_t		 conversations;	/* in memory */
+	size_t		 dirty;		/* documents to be written */
+	size_t		 segments;
+	size_t		 quarantined;	/* files set aside since the start */
+};
+void	 store_stats(struct store *, struct store_stats *);
+
+#endif /* !STORE_H */

@@ -1,0 +1,53 @@
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+
+#include <bsd/sys/tree.h>
+
+#include <stdatomic.h>
+
+#include "flush.h"
+#include "journal.h"
+#include "lock.h"
+#include "store.h"
+#include "tenant.h"
+
+/* Bytes of appends that one batch takes before senders are held back. */
+#define STORE_BATCH_MAX	((size_t)64 << 20)
+
+RB_HEAD(tenant_names, tenant);
+RB_PROTOTYPE(tenant_names, tenant, node, tenant_cmp)
+
+/*
+ * The store.  Locks used to protect struct members:
+ *	I	immutable once store_open returned
+ *	s	tenants_lck
+ */
+struct store {
+	struct store_options o;			/* [I] dir is a copy */
+	char		 id[17];		/* [I] */
+	int		 dirfd;			/* [I] */
+	int		 journalfd;		/* [I] */
+	int		 tenantsfd;		/* [I] */
+	int		 quarantinefd;		/* [I] */
+	int		 lockfd;		/* [I] held by flopen */
+	int64_t		 started_at;		/* [I] ms */
+	int64_t		 down_ms;		/* [I] how long it was not running */
+	struct lock	 tenants_lck;		/* rank 5 */
+	struct tenant_names tenants;		/* [s] never shrinks */
+	size_t		 ntenants;		/* [s] */
+	struct journal	*journal;		/* [I] */
+	struct flush	*flush;			/* [I] */
+	atomic_size_t	 nconversations;	/* in memory */
+	atomic_size_t	 nquarantined;		/* since the start */
+};
+
+/* The tenant of that name (borrowed; tenants stay), or NULL. */
+struct tenant	*store_find(struct store *, const char *name, size_t len);
+/* The same; a new one of that level is added if there is none.  NULL: no
+ * memory. */
+struct tenant	*store_add(struct store *, const char *name,
+		    enum tenant_level);
+/* What a failed append or a broken journal means to a caller. */
+enum store_err	 store_err_of(int error);
+
+#endif /* !STORE_INTERNAL_H */

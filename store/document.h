@@ -1,0 +1,81 @@
+#ifndef DOCUMENT_H
+#define DOCUMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "conversation.h"
+#include "tenant.h"
+
+/*
+ * Documents byte by byte.  Each is one JSON object that ends in a newline,
+ * with one entry a line and a checksum in its last line, over all bytes
+ * before that line:
+ *
+ *	{"rememberd":"conversation","format":1,"store":"…","tenant":"acme",
+ *	 "id":"conv_…","birth":"…","version":7,"lsn":42,…,"metadata":{…},
+ *	"once":[
+ *	{"key":"…",…},
+ *	…
+ *	],
+ *	"items":[
+ *	{"at":1760000000123,"item":{…}},
+ *	…
+ *	],
+ *	"checksum":"xxh3:0123456789abcdef"}
+ *
+ * (the first two lines above are one).  An entry whose position is not one
+ * above the last entry's says so: {"at":…,"item":{…},"position":9}.
+ *
+ * A deleted conversation's document is a tombstone of the same name: its
+ * first line has "deleted":<ms>, and neither once nor items follow.
+ */
+#define DOCUMENT_FORMAT	1
+/* Larger ones are taken as damaged. */
+#define DOCUMENT_MAX	((size_t)4 << 30)
+
+/*
+ * Append the document to b; ask buf_ok.  store_id is 16 hex digits.  The
+ * lock of what is written must be held.
+ */
+void	 document_conversation(const struct conversation *, const char *store_id,
+	    struct buf *b);
+void	 document_tenant(const struct tenant *, const char *store_id,
+	    struct buf *b);
+
+/*
+ * The tenant's idempotency records whose time is in [from, until) ms; their
+ * number is returned.
+ */
+size_t	 document_once(const struct tenant *, const char *store_id,
+	    int64_t from, int64_t until, struct buf *b);
+
+/* The name of the file in once/ for records of that time, and the time its
+ * hour begins at; buf has ONCE_NAME bytes. */
+#define ONCE_NAME	sizeof("20260131T10.json")
+int64_t	 document_once_name(int64_t at, char *buf);
+
+/* How a document was found. */
+enum document_state {
+	DOCUMENT_OK,
+	DOCUMENT_BAD,		/* *why says what is wrong with it */
+	DOCUMENT_NOMEM
+};
+
+/*
+ * Read a conversation's document into *c_r (new).  id is what its file name
+ * says.  It must be of this tenant and id.
+ */
+enum document_state	 document_read_conversation(struct tenant *,
+			    const char *id, const char *data, size_t len,
+			    struct conversation **c_r, const char **why);
+/* Read tenant.json into t, which nobody else uses yet or whose lock is held. */
+enum document_state	 document_read_tenant(struct tenant *,
+			    const char *data, size_t len, const char **why);
+/* Add the records of a file of once/ to the tenant's table; lock held. */
+enum document_state	 document_read_once(struct tenant *, const char *data,
+			    size_t len, const char **why);
+
+#endif /* !DOCUMENT_H */

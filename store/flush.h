@@ -1,0 +1,62 @@
+#ifndef FLUSH_H
+#define FLUSH_H
+
+#include <bsd/sys/queue.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The flush writes what changed since the last one.
+ *
+ *	timer: flush > take the dirty list > each: lock, encode, unlock
+ *	       > wait until its lsn is durable > temp file, fsync, rename
+ *	       > fsync of its folder > retire journal segments
+ *
+ * Whatever has a document embeds a struct dirty.  The append to the journal
+ * and the mark are one step under the flush's own lock, so that every lsn
+ * below the least mark, or below the journal's next where nothing is marked,
+ * stands in a document.
+ */
+struct store;
+struct flush;
+
+enum dirty_kind { DIRTY_CONVERSATION, DIRTY_TENANT, DIRTY_ONCE };
+
+struct dirty {
+	TAILQ_ENTRY(dirty) link;	/* [d] */
+	enum dirty_kind	 kind;		/* [I] */
+	bool		 is_listed;	/* [d] */
+	uint64_t	 first;		/* [d] least lsn not yet written */
+};
+
+/* A new flush with nothing to do and no thread yet, or NULL. */
+struct flush	*flush_new(struct store *);
+void		 flush_free(struct flush *);
+/* Start its thread, a pass every interval_ms.  0, or -1 with errno set. */
+int	 flush_start(struct flush *, int64_t interval_ms);
+/* Make a last pass and stop the thread.  Returns 0, or -1 if something
+ * stayed dirty.  Blocks. */
+int	 flush_stop(struct flush *);
+
+/*
+ * The one step: flush_enter, journal_append, flush_mark for all that the
+ * change touched, flush_leave.  Call with the locks of those held.
+ */
+void	 flush_enter(struct flush *);
+void	 flush_mark(struct flush *, struct dirty *, uint64_t lsn);
+void	 flush_leave(struct flush *);
+
+/* Is it listed?  Rank 17 is taken. */
+bool	 flush_is_marked(struct flush *, const struct dirty *);
+
+/* Make a pass now and return when it is done: 0, or -1 if something stayed
+ * dirty.  Blocks. */
+int	 flush_now(struct flush *);
+/* Ask the thread for a pass soon.  Any thread, any lock below 17. */
+void	 flush_soon(struct flush *);
+/* How many documents are dirty? */
+size_t	 flush_count(struct flush *);
+
+#endif /* !FLUSH_H */

@@ -1,0 +1,448 @@
+#include <bsd/string.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "atomicfile.h"
+#include "change.h"
+#include "load.h"
+#include "log.h"
+#include "record.h"
+#include "recover.h"
+#include "segment.h"
+#include "store_internal.h"
+#include "sys.h"
+
+/* One segment found. */
+struct found {
+	char	 name[SEGMENT_NAME];
+	uint64_t last;
+	size_t	 used;
+};
+
+struct recovery {
+	struct store	*store;
+	struct found	*v;
+	size_t		 n;
+	uint64_t	 max;		/* highest lsn seen or named */
+	uint64_t	 durable;	/* highest lsn vouched for */
+	uint64_t	 applied;	/* records */
+	int64_t		 at;		/* of the last batch; 0: none */
+	/* The last batch in order of lsn. */
+	struct buf	 tail;
+	uint64_t	 tail_first;
+	uint64_t	 tail_last;
+};
+
+/* --- one record --------------------------------------------------------- */
+
+static void
+mark(struct store *s, struct dirty *d, uint64_t lsn)
+{
+
+	flush_enter(s->flush);
+	flush_mark(s->flush, d, lsn);
+	flush_leave(s->flush);
+}
+
+/* tenant.json's kinds.  Returns 0, or -1 for want of memory. */
+static int
+replay_tenant(struct store *s, struct tenant *t, struct record *r)
+{
+	int rc = 0;
+
+	lock_take(&t->lck);
+	if (r->lsn <= t->lsn)
+		goto out;
+	rc = -1;
+	if (!change_reserve(t, NULL, r))
+		goto out;
+	change_row(r->kind)->apply(t, NULL, r);
+	mark(s, &t->dirty, r->lsn);
+	rc = 0;
+out:
+	lock_give(&t->lck);
+	return (rc);
+}
+
+/* The conversation of a creation, not yet to be found. */
+static struct conversation *
+create_from(struct tenant *t, const struct record *r)
+{
+	struct conversation *c;
+
+	c = conversation_new(t, r->conversation, r->birth, r->user.p,
+	    r->user.len, r->at);
+	if (c != NULL && !items_reserve(&c->items, r->nitems)) {
+		conversation_free(c);
+		c = NULL;
+	}
+	return (c);
+}
+
+static int
+replay_create(struct store *s, struct tenant *t, struct conversation *there,
+    struct record *r)
+{
+	struct conversation *c;
+
+	if (there != NULL && (!there->is_damaged ||
+	    flush_is_marked(s->flush, &there->dirty))) {
+		change_skip(t, r);
+		return (0);
+	}
+	if ((c = create_from(t, r)) == NULL)
+		return (-1);
+	if (there != NULL) {
+		/* The journal reaches back to its creation: build it anew. */
+		log_info("tenant %s: %s is built again from the journal",
+		    t->name, c->id);
+		tenant_remove(t, there);
+		conversation_free(there);
+	}
+	lock_take(&c->lck);
+	change_row(r->kind)->apply(t, c, r);
+	mark(s, &c->dirty, r->lsn);
+	lock_give(&c->lck);
+	tenant_insert(t, c);
+	return (0);
+}
+
+/* Is the record the next one of this conversation? */
+static bool
+follows(struct conversation *c, const struct record *r)
+{
+
+	if (c->is_damaged || c->is_deleted || r->lsn <= c->lsn ||
+	    strcmp(r->birth, c->birth) != 0)
+		return (false);
+	if (r->version == c->version + 1)
+		return (true);
+	log_errx("journal: tenant %s: %s: version %" PRIu64 " follows %"
+	    PRIu64 ": changes are missing", c->tenant->name, c->id, r->version,
+	    c->version);
+	c->is_damaged = true;
+	return (false);
+}
+
+/*
+ * Any other kind.  change_row(DELETE)->apply wants both locks, and the
+ * tenant's is held by the caller.
+ */
+static int
+replay_change(struct store *s, struct tenant *t, struct conversation *c,
+    struct record *r)
+{
+	const struct change_row *row = change_row(r->kind);
+	int rc = 0;
+
+	lock_take(&c->lck);
+	if (!follows(c, r)) {
+		if (row->scope == SCOPE_SET)
+			change_skip(t, r);
+	} else if (!change_reserve(t, c, r))
+		rc = -1;
+	else {
+		row->apply(t, c, r);
+		mark(s, &c->dirty, r->lsn);
+	}
+	lock_give(&c->lck);
+	return (rc);
+}
+
+static int
+replay_conversation(struct store *s, struct tenant *t, struct record *r)
+{
+	struct conversation *c;
+	const bool has_once = r->once != NULL &&
+	    change_row(r->kind)->scope == SCOPE_SET;
+	int rc = 0;
+
+	lock_take(&t->lck);
+	if (has_once)
+		mark(s, &t->dirty_once, r->lsn);
+	c = tenant_find(t, r->conversation);
+	if (r->kind == CHANGE_CONVERSATION_CREATE)
+		rc = replay_create(s, t, c, r);
+	else if (c != NULL)
+		rc = replay_change(s, t, c, r);
+	else
+		log_errx("journal: tenant %s: %s has neither a document nor a "
+		    "creation: its change %" PRIu64 " is left out", t->name,
+		    r->conversation, r->lsn);
+	lock_give(&t->lck);
+	if (rc == 0 && c != NULL && c->is_listed)
+		tenant_touch(t, c);
+	return (rc);
+}
+
+/* The tenant of the record, loaded as far as it needs. */
+static int
+tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
+{
+	const bool is_tenant = change_row(r->kind)->scope == SCOPE_TENANT;
+	struct tenant *t;
+	uint64_t lsn;
+
+	*t_r = NULL;
+	t = store_find(v->store, r->tenant, strlen(r->tenant));
+	if (t == NULL && r->kind == CHANGE_TENANT_CREATE &&
+	    (t = store_add(v->store, r->tenant, TENANT_LOADED)) == NULL)
+		return (-1);
+	if (t == NULL) {
+		log_errx("journal: change %" PRIu64 " is of tenant %s, which "
+		    "is not there: left out", r->lsn, r->tenant);
+		return (0);
+	}
+	switch (load_tenant(t, is_tenant ? TENANT_OPEN : TENANT_LOADED,
+	    &lsn)) {
+	case STORE_OK:
+		break;
+	case STORE_DAMAGED:
+		return (0);
+	default:
+		return (-1);
+	}
+	if (lsn > v->max)
+		v->max = lsn;
+	*t_r = t;
+	return (0);
+}
+
+static int
+replay_line(struct recovery *v, struct span line, uint64_t lsn)
+{
+	struct record r;
+	struct tenant *t;
+	int rc;
+
+	if ((rc = record_decode(line, &r)) == 0)
+		log_errx("journal: change %" PRIu64 " is of no known kind: "
+		    "left out", lsn);
+	r.lsn = lsn;
+	if (rc == 1 && (rc = tenant_for(v, &r, &t)) == 0 && t != NULL) {
+		rc = r.conversation[0] == '\0' ?
+		    replay_tenant(v->store, t, &r) :
+		    replay_conversation(v->store, t, &r);
+		v->applied++;
+	}
+	record_fini(&r);
+	if (rc == -1)
+		log_errx("journal: change %" PRIu64 " cannot be applied: out "
+		    "of memory or its documents cannot be read", lsn);
+	return (rc);
+}
+
+/* --- batches and segments ----------------------------------------------- */
+
+/* Call visit for each line with its lsn; the first that is not 0 ends it. */
+static int
+each_line(struct span records, uint64_t lsn,
+    int (*visit)(struct recovery *, struct span, uint64_t),
+    struct recovery *v)
+{
+	const char *p = records.p, *end = p + records.len, *nl;
+	int rc;
+
+	for (; p < end; p = nl + 1, lsn++) {
+		if ((nl = memchr(p, '\n', (size_t)(end - p))) == NULL)
+			break;
+		if ((rc = visit(v, (struct span){ p, (size_t)(nl - p) },
+		    lsn)) != 0)
+			return (rc);
+	}
+	return (0);
+}
+
+static int
+visit_batch(const struct segment_batch *b, void *arg)
+{
+	struct recovery *v = arg;
+	uint64_t last = b->lsn + b->count - 1;
+
+	if (b->durable > v->durable)
+		v->durable = b->durable;
+	if (b->at > v->at)
+		v->at = b->at;
+	if (last > v->max)
+		v->max = last;
+	if (last >= v->tail_last) {
+		buf_clear(&v->tail);
+		buf_add(&v->tail, b->records.p, b->records.len);
+		v->tail_first = b->lsn;
+		v->tail_last = last;
+		if (!buf_ok(&v->tail)) {
+			log_errx("journal: out of memory");
+			return (-1);
+		}
+	}
+	return (each_line(b->records, b->lsn, replay_line, v));
+}
+
+static int
+replay_segment(struct recovery *v, struct found *f)
+{
+	struct segment_report report;
+	uint64_t first;
+
+	if (segment_read(v->store->journalfd, f->name, v->store->id,
+	    visit_batch, v, &report) != 0) {
+		if (errno != EBADMSG) {
+			log_err("journal/%s", f->name);
+			return (-1);
+		}
+		load_quarantine(v->store, v->store->journalfd, f->name, f->name,
+		    "it is no journal segment of this store");
+		f->name[0] = '\0';
+		return (0);
+	}
+	if (report.is_torn)
+		log_info("journal/%s: a torn batch at its end, never "
+		    "acknowledged, is left out", f->name);
+	if (report.damaged > 0)
+		log_errx("journal/%s: %zu damaged places: what can be read is "
+		    "applied", f->name, report.damaged);
+	f->last = report.last;
+	f->used = report.used;
+	/* Its name was given out, whatever became of its records. */
+	if (segment_parse(f->name, &first) && first > v->max + 1)
+		v->max = first - 1;
+	return (0);
+}
+
+static int
+visit_segment(const char *name, void *arg)
+{
+	struct recovery *v = arg;
+	struct found *f;
+	uint64_t first;
+
+	if (!segment_parse(name, &first)) {
+		if (!atomicfile_is_temporary(name))
+			log_warnx("journal/%s is no segment and is left alone",
+			    name);
+		return (0);
+	}
+	if ((f = reallocarray(v->v, v->n + 1, sizeof(*f))) == NULL)
+		return (-1);
+	v->v = f;
+	memset(&f[v->n], 0, sizeof(*f));
+	strlcpy(f[v->n++].name, name, sizeof(f->name));
+	return (0);
+}
+
+static int
+cmp_found(const void *a, const void *b)
+{
+
+	return (strcmp(((const struct found *)a)->name,
+	    ((const struct found *)b)->name));
+}
+
+static int
+replay(struct recovery *v)
+{
+	size_t i;
+
+	if (sys_eachname(v->store->journalfd, visit_segment, v) == -1) {
+		log_err("list journal");
+		return (-1);
+	}
+	if (v->n > 0)
+		qsort(v->v, v->n, sizeof(*v->v), cmp_found);
+	for (i = 0; i < v->n; i++)
+		if (replay_segment(v, &v->v[i]) == -1)
+			return (-1);
+	return (0);
+}
+
+/* --- the fresh segment -------------------------------------------------- */
+
+static int
+append_line(struct recovery *v, struct span line, uint64_t lsn)
+{
+	struct iovec iov[2] = {
+		{ (void *)(uintptr_t)line.p, line.len },
+		{ (void *)(uintptr_t)"\n", 1 },
+	};
+	uint64_t got;
+
+	if (journal_append(v->store->journal, iov, 2, &got) == -1)
+		return (-1);
+	if (got != lsn) {
+		errno = EINVAL;
+		return (-1);
+	}
+	return (0);
+}
+
+static int
+open_journal(struct recovery *v)
+{
+	struct store *s = v->store;
+	const bool has_tail = v->tail.len > 0 && v->tail_last > v->durable;
+	struct journal_options o = {
+		.store_id = s->id,
+		.next = has_tail ? v->tail_first : v->max + 1,
+		.segment_size = s->o.journal_segment,
+		.batch_max = STORE_BATCH_MAX,
+	};
+	size_t i;
+
+	if (journal_open(s->journalfd, &o, &s->journal) == -1)
+		goto failed;
+	for (i = 0; i < v->n; i++)
+		if (v->v[i].name[0] != '\0' && journal_adopt(s->journal,
+		    v->v[i].name, v->v[i].last, v->v[i].used) == -1)
+			goto failed;
+	if (has_tail) {
+		struct span tail = { v->tail.data, v->tail.len };
+
+		if (each_line(tail, v->tail_first, append_line, v) == -1 ||
+		    journal_wait(s->journal, v->tail_last) == -1)
+			goto failed;
+	}
+	journal_raise(s->journal, v->max);
+	return (0);
+
+failed:
+	log_err("journal");
+	return (-1);
+}
+
+static int
+visit_tenant(const char *name, void *arg)
+{
+	struct store *s = arg;
+
+	if (!id_is_tenant(name, strlen(name))) {
+		log_warnx("tenants/%s is no tenant and is left alone", name);
+		return (0);
+	}
+	return (store_add(s, name, TENANT_NAMED) != NULL ? 0 : 1);
+}
+
+int
+recover(struct store *s)
+{
+	struct recovery v = { .store = s };
+	int rc = -1;
+
+	if (sys_eachname(s->tenantsfd, visit_tenant, s) != 0) {
+		log_err("list tenants");
+		return (-1);
+	}
+	if (replay(&v) == 0 && open_journal(&v) == 0) {
+		if (v.at != 0 && v.at < s->started_at)
+			s->down_ms = s->started_at - v.at;
+		if (v.applied > 0)
+			log_info("replayed %" PRIu64 " changes of %zu "
+			    "segments up to %" PRIu64, v.applied, v.n, v.max);
+		rc = 0;
+	}
+	buf_fini(&v.tail);
+	free(v.v);
+	return (rc);
+}

@@ -1,0 +1,543 @@
+#include <bsd/libutil.h>
+#include <bsd/string.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "atomicfile.h"
+#include "load.h"
+#include "log.h"
+#include "recover.h"
+#include "store_internal.h"
+#include "sys.h"
+
+#define STORE_FORMAT	1
+#define STORE_JSON_MAX	(1 << 20)
+/* Starts that store.json remembers. */
+#define STORE_EPOCHS	64
+
+static int
+tenant_cmp(const struct tenant *a, const struct tenant *b)
+{
+
+	return (strcmp(a->name, b->name));
+}
+
+RB_GENERATE(tenant_names, tenant, node, tenant_cmp)
+
+/* --- the table of tenants ----------------------------------------------- */
+
+struct tenant *
+store_find(struct store *s, const char *name, size_t len)
+{
+	struct tenant want, *t;
+
+	if (len > TENANT_NAME_MAX)
+		return (NULL);
+	memcpy(want.name, name, len);
+	want.name[len] = '\0';
+	lock_take(&s->tenants_lck);
+	t = RB_FIND(tenant_names, &s->tenants, &want);
+	lock_give(&s->tenants_lck);
+	return (t);
+}
+
+struct tenant *
+store_add(struct store *s, const char *name, enum tenant_level level)
+{
+	struct tenant *t, *there;
+
+	if ((t = tenant_new(s, name, level)) == NULL)
+		return (NULL);
+	lock_take(&s->tenants_lck);
+	if ((there = RB_INSERT(tenant_names, &s->tenants, t)) == NULL)
+		s->ntenants++;
+	lock_give(&s->tenants_lck);
+	if (there == NULL)
+		return (t);
+	tenant_free(t);
+	return (there);
+}
+
+enum store_err
+store_tenant_get(struct store *s, const char *name, size_t len,
+    struct tenant **t_r)
+{
+	enum store_err err = STORE_OK;
+	struct tenant *t;
+
+	*t_r = NULL;
+	if (!id_is_tenant(name, len) || (t = store_find(s, name, len)) == NULL)
+		return (STORE_NOENT);
+	lock_take(&t->lck);
+	if (t->is_damaged)
+		err = STORE_DAMAGED;
+	else if (t->level == TENANT_NAMED)
+		err = STORE_COLD;
+	else if (!t->exists)
+		err = STORE_NOENT;
+	else
+		atomic_fetch_add(&t->refs, 1);
+	lock_give(&t->lck);
+	if (err == STORE_OK)
+		*t_r = t;
+	return (err);
+}
+
+void
+store_tenant_put(struct tenant *t)
+{
+	unsigned int before;
+
+	if (t == NULL)
+		return;
+	before = atomic_fetch_sub(&t->refs, 1);
+	assert(before > 0);
+	(void)before;
+}
+
+const char *
+store_tenant_name(const struct tenant *t)
+{
+
+	return (t->name);
+}
+
+enum store_err
+store_warm(struct store *s, const char *name, size_t len)
+{
+	enum store_err err;
+	enum tenant_level next;
+	struct tenant *t;
+	uint64_t lsn;
+
+	lock_assert_none();
+	if ((t = store_find(s, name, len)) == NULL)
+		return (STORE_NOENT);
+	/* One level a call: who may not come in does not get all loaded. */
+	lock_take(&t->lck);
+	next = t->level == TENANT_NAMED ? TENANT_OPEN : TENANT_LOADED;
+	lock_give(&t->lck);
+	err = load_tenant(t, next, &lsn);
+	if (err == STORE_OK)
+		journal_raise(s->journal, lsn);
+	return (err);
+}
+
+int
+store_tenants(struct store *s, int (*visit)(const char *, void *), void *arg)
+{
+	char (*names)[TENANT_NAME_MAX + 1];
+	struct tenant *t;
+	size_t i, n = 0;
+	int rc = 0;
+
+	/* The names are copied: visit may take its time and any lock. */
+	lock_take(&s->tenants_lck);
+	names = calloc(s->ntenants + 1, sizeof(*names));
+	if (names != NULL)
+		RB_FOREACH(t, tenant_names, &s->tenants)
+			strlcpy(names[n++], t->name, sizeof(*names));
+	lock_give(&s->tenants_lck);
+	if (names == NULL)
+		return (-1);
+	for (i = 0; rc == 0 && i < n; i++)
+		rc = visit(names[i], arg);
+	free(names);
+	return (rc);
+}
+
+/* --- store.json --------------------------------------------------------- */
+
+/* Put "store" into s->id and the old epochs into *epochs. */
+static int
+read_store_json(struct store *s, struct buf *epochs)
+{
+	struct jsonscan it;
+	struct span root, key, val;
+	uint64_t format;
+	char *data;
+	size_t len, n = 0, skip;
+
+	if (sys_readfile(s->dirfd, "store.json", STORE_JSON_MAX, &data,
+	    &len) == -1)
+		return (-1);
+	root = (struct span){ data, len };
+	errno = EBADMSG;
+	if (!jsonscan_get(root, "format", &val) ||
+	    !jsonscan_u64(val, &format) || format != STORE_FORMAT ||
+	    !jsonscan_get(root, "store", &val) ||
+	    !jsonscan_cstring(val, s->id, sizeof(s->id)) ||
+	    strlen(s->id) != sizeof(s->id) - 1 ||
+	    !jsonscan_get(root, "epochs", &val)) {
+		free(data);
+		return (-1);
+	}
+	root = val;
+	jsonscan_begin(&it, root);
+	while (jsonscan_next(&it, &key, &val))
+		n++;
+	skip = n >= STORE_EPOCHS ? n - STORE_EPOCHS + 1 : 0;
+	jsonscan_begin(&it, root);
+	while (jsonscan_next(&it, &key, &val)) {
+		if (skip > 0) {
+			skip--;
+			continue;
+		}
+		buf_add(epochs, val.p, val.len);
+		buf_adds(epochs, ",\n");
+	}
+	free(data);
+	return (0);
+}
+
+/*
+ * Write store.json, with one more epoch that begins at lsn first unless that
+ * is 0.  Two histories that part (a copy was opened) differ in their epochs.
+ */
+static int
+write_store_json(struct store *s, const struct buf *epochs, uint64_t first)
+{
+	struct buf b = BUF_INITIALIZER;
+	char epoch[17];
+	int rc = -1;
+
+	buf_addf(&b, "{\"rememberd\":\"store\",\"format\":%d,\"store\":\"%s\","
+	    "\n\"epochs\":[\n", STORE_FORMAT, s->id);
+	buf_add(&b, epochs->data, epochs->len);
+	if (first != 0) {
+		id_mint_short(epoch);
+		buf_addf(&b, "{\"epoch\":\"%s\",\"lsn\":%" PRIu64
+		    ",\"at\":%" PRId64 "}\n", epoch, first, s->started_at);
+	}
+	buf_adds(&b, "]}\n");
+	if (!buf_ok(&b) || !buf_ok(epochs))
+		errno = ENOMEM;
+	else
+		rc = atomicfile_write(s->dirfd, "store.json", b.data, b.len);
+	if (rc == -1)
+		log_err("%s/store.json", s->o.dir);
+	buf_fini(&b);
+	return (rc);
+}
+
+static int
+visit_any(const char *name, void *arg)
+{
+
+	(void)arg;
+	return (strcmp(name, "lock") != 0 && strcmp(name, "lost+found") != 0 &&
+	    !atomicfile_is_temporary(name));
+}
+
+/* Find out which store this is; an empty folder becomes a new one. */
+static int
+identify(struct store *s, struct buf *epochs)
+{
+
+	if (read_store_json(s, epochs) == 0)
+		return (0);
+	if (errno != ENOENT) {
+		log_err("%s/store.json", s->o.dir);
+		return (-1);
+	}
+	switch (sys_eachname(s->dirfd, visit_any, NULL)) {
+	case 0:
+		/* First of all: a store without its name is none. */
+		id_mint_short(s->id);
+		return (write_store_json(s, epochs, 0));
+	case -1:
+		log_err("list %s", s->o.dir);
+		return (-1);
+	default:
+		log_errx("%s is not empty but has no store.json: it is no "
+		    "store", s->o.dir);
+		return (-1);
+	}
+}
+
+/* --- open and close ----------------------------------------------------- */
+
+/* Take STORE/lock, with our pid in it.  -1 with EWOULDBLOCK and *holder_r. */
+static int
+take_lock(struct store *s, pid_t *holder_r)
+{
+	char pid[32];
+	ssize_t n;
+	int fd;
+
+	s->lockfd = flopenat(s->dirfd, "lock",
+	    O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (s->lockfd == -1) {
+		if (errno != EWOULDBLOCK) {
+			log_err("%s/lock", s->o.dir);
+			return (-1);
+		}
+		*holder_r = 0;
+		fd = sys->openat(s->dirfd, "lock", O_RDONLY | O_CLOEXEC, 0);
+		if (fd != -1) {
+			n = sys->read(fd, pid, sizeof(pid) - 1);
+			pid[n > 0 ? n : 0] = '\0';
+			*holder_r = (pid_t)strtol(pid, NULL, 10);
+			(void)sys->close(fd);
+		}
+		log_errx("%s is in use by process %d", s->o.dir,
+		    (int)*holder_r);
+		errno = EWOULDBLOCK;
+		return (-1);
+	}
+	(void)snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(s->lockfd, 0) == -1 ||
+	    sys_writeall(s->lockfd, pid, strlen(pid)) == -1) {
+		log_err("%s/lock", s->o.dir);
+		return (-1);
+	}
+	return (0);
+}
+
+static int
+open_folders(struct store *s)
+{
+	static const struct {
+		const char	*name;
+		size_t		 fd;
+	} folders[] = {
+		{ "journal", offsetof(struct store, journalfd) },
+		{ "tenants", offsetof(struct store, tenantsfd) },
+		{ "quarantine", offsetof(struct store, quarantinefd) },
+	};
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if ((fd = sys_opendir(s->dirfd, folders[i].name)) == -1) {
+			log_err("%s/%s", s->o.dir, folders[i].name);
+			return (-1);
+		}
+		memcpy((char *)s + folders[i].fd, &fd, sizeof(fd));
+	}
+	return (0);
+}
+
+/* Open the store's folder, made with mode 0700 if it is not there. */
+static int
+open_dir(const char *path)
+{
+
+	if (sys->mkdirat(AT_FDCWD, path, 0700) == -1 && errno != EEXIST)
+		return (-1);
+	return (sys->openat(AT_FDCWD, path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+}
+
+static void
+close_fd(int fd)
+{
+
+	if (fd != -1)
+		(void)sys->close(fd);
+}
+
+/* Whatever was opened so far; the flush's thread does not run. */
+static void
+store_free(struct store *s)
+{
+	struct tenant *t;
+
+	if (s->journal != NULL)
+		(void)journal_close(s->journal);
+	flush_free(s->flush);
+	while ((t = RB_ROOT(&s->tenants)) != NULL) {
+		RB_REMOVE(tenant_names, &s->tenants, t);
+		tenant_free(t);
+	}
+	close_fd(s->quarantinefd);
+	close_fd(s->tenantsfd);
+	close_fd(s->journalfd);
+	/* The lock goes last: another daemon may begin now. */
+	close_fd(s->lockfd);
+	close_fd(s->dirfd);
+	lock_fini(&s->tenants_lck);
+	free((char *)(uintptr_t)s->o.dir);
+	free(s);
+}
+
+static struct store *
+store_new(const struct store_options *o)
+{
+	struct store *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return (NULL);
+	s->dirfd = s->journalfd = s->tenantsfd = s->quarantinefd = -1;
+	s->lockfd = -1;
+	s->o = *o;
+	s->started_at = sys_now_ms();
+	lock_init(&s->tenants_lck, LOCK_TABLE);
+	RB_INIT(&s->tenants);
+	if ((s->o.dir = strdup(o->dir)) == NULL ||
+	    (s->flush = flush_new(s)) == NULL) {
+		store_free(s);
+		return (NULL);
+	}
+	return (s);
+}
+
+int
+store_open(const struct store_options *o, struct store **s_r, pid_t *holder_r)
+{
+	struct buf epochs = BUF_INITIALIZER;
+	struct store *s;
+	int e;
+
+	*holder_r = 0;
+	if ((s = store_new(o)) == NULL) {
+		log_err("store");
+		return (-1);
+	}
+	if ((s->dirfd = open_dir(s->o.dir)) == -1) {
+		log_err("open %s", s->o.dir);
+		goto failed;
+	}
+	if (take_lock(s, holder_r) == -1 || identify(s, &epochs) == -1 ||
+	    open_folders(s) == -1 || recover(s) == -1 ||
+	    write_store_json(s, &epochs, journal_next(s->journal)) == -1)
+		goto failed;
+	if (flush_start(s->flush, o->flush_ms) == -1) {
+		log_err("flush thread");
+		goto failed;
+	}
+	buf_fini(&epochs);
+	*s_r = s;
+	return (0);
+
+failed:
+	e = errno;
+	buf_fini(&epochs);
+	store_free(s);
+	errno = e;
+	return (-1);
+}
+
+int
+store_close(struct store *s)
+{
+	int rc;
+
+	if (s == NULL)
+		return (0);
+	if ((rc = flush_stop(s->flush)) == -1)
+		log_errx("%zu documents could not be written; the journal "
+		    "holds their changes", flush_count(s->flush));
+	if (journal_close(s->journal) == -1) {
+		log_err("journal");
+		rc = -1;
+	}
+	s->journal = NULL;
+	store_free(s);
+	return (rc);
+}
+
+/* --- durability and figures --------------------------------------------- */
+
+uint64_t
+store_durable(struct store *s)
+{
+
+	return (journal_durable(s->journal));
+}
+
+enum store_err
+store_health(struct store *s)
+{
+
+	return (store_err_of(journal_error(s->journal)));
+}
+
+enum store_err
+store_wait(struct store *s, uint64_t lsn)
+{
+
+	return (journal_wait(s->journal, lsn) == 0 ? STORE_OK : STORE_SICK);
+}
+
+/* The journal's waiter by the name that the store's callers know. */
+struct store_waiter {
+	struct journal_waiter *waiter;
+};
+
+int
+store_subscribe(struct store *s, int efd, struct store_waiter **w_r)
+{
+	struct store_waiter *w;
+
+	if ((w = malloc(sizeof(*w))) == NULL)
+		return (-1);
+	if (journal_subscribe(s->journal, efd, &w->waiter) == -1) {
+		free(w);
+		return (-1);
+	}
+	*w_r = w;
+	return (0);
+}
+
+void
+store_unsubscribe(struct store *s, struct store_waiter *w)
+{
+
+	if (w == NULL)
+		return;
+	journal_unsubscribe(s->journal, w->waiter);
+	free(w);
+}
+
+void
+store_want(struct store *s, struct store_waiter *w, uint64_t lsn)
+{
+
+	journal_want(s->journal, w->waiter, lsn);
+}
+
+int
+store_flush(struct store *s)
+{
+
+	lock_assert_none();
+	return (flush_now(s->flush));
+}
+
+void
+store_flush_soon(struct store *s)
+{
+
+	flush_soon(s->flush);
+}
+
+void
+store_stats(struct store *s, struct store_stats *st)
+{
+	struct journal_stats js;
+	struct tenant *t;
+
+	memset(st, 0, sizeof(*st));
+	strlcpy(st->store_id, s->id, sizeof(st->store_id));
+	st->lsn = journal_next(s->journal) - 1;
+	st->durable = journal_durable(s->journal);
+	journal_stats(s->journal, &js);
+	st->segments = js.segments;
+	st->dirty = flush_count(s->flush);
+	st->conversations = atomic_load(&s->nconversations);
+	st->quarantined = atomic_load(&s->nquarantined);
+	lock_take(&s->tenants_lck);
+	st->tenants = s->ntenants;
+	RB_FOREACH(t, tenant_names, &s->tenants)
+		if (tenant_is_loaded(t))
+			st->tenants_open++;
+	lock_give(&s->tenants_lck);
+}

@@ -1,0 +1,134 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "document.h"
+#include "log.h"
+#include "store_internal.h"
+#include "sweep.h"
+#include "sys.h"
+
+/* How often the files of once/ are looked at. */
+#define ONCE_SWEEP_MS	(60 * 60 * INT64_C(1000))
+
+/*
+ * Take the tenant's oldest tombstone out, if its time has come and nobody
+ * holds or still writes it.  Returns it, or NULL.
+ */
+static struct conversation *
+take_tomb(struct tenant *t, int64_t before)
+{
+	struct conversation *c;
+	int64_t deleted_at = INT64_MAX;
+
+	lock_take(&t->lck);
+	if ((c = TAILQ_FIRST(&t->tombs)) != NULL) {
+		lock_take(&c->lck);
+		deleted_at = c->deleted_at;
+		lock_give(&c->lck);
+	}
+	if (deleted_at >= before || atomic_load(&c->refs) > 0 ||
+	    flush_is_marked(t->store->flush, &c->dirty))
+		c = NULL;
+	if (c != NULL)
+		tenant_remove(t, c);
+	lock_give(&t->lck);
+	return (c);
+}
+
+/* A folder of the tenant's; -1 if it is not there (errno ENOENT) or cannot
+ * be opened. */
+static int
+open_folder(struct tenant *t, const char *sub)
+{
+	char path[TENANT_NAME_MAX + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", t->name, sub);
+	return (sys->openat(t->store->tenantsfd, path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+}
+
+static void
+sweep_tombs(struct tenant *t, int64_t before)
+{
+	struct conversation *c;
+	char name[ID_SIZE + sizeof(".json")];
+	int fd = -1;
+
+	while ((c = take_tomb(t, before)) != NULL) {
+		if (fd == -1)
+			fd = open_folder(t, "conversations");
+		(void)snprintf(name, sizeof(name), "%s.json", c->id);
+		/* One that stays is loaded as a tombstone and swept then. */
+		if (fd == -1 || (sys->unlinkat(fd, name, 0) == -1 &&
+		    errno != ENOENT))
+			log_warn("sweep: tenant %s: unlink %s", t->name, name);
+		conversation_free(c);
+	}
+	if (fd != -1)
+		(void)sys->close(fd);
+}
+
+/* The names of the files of once/ order by time. */
+struct old_once {
+	int	 fd;
+	char	 keep_from[ONCE_NAME];
+};
+
+static int
+unlink_old(const char *name, void *arg)
+{
+	const struct old_once *o = arg;
+
+	if (strlen(name) == ONCE_NAME - 1 && strcmp(name, o->keep_from) < 0 &&
+	    sys->unlinkat(o->fd, name, 0) == -1)
+		log_warn("sweep: unlink once/%s", name);
+	return (0);
+}
+
+static void
+sweep_once(struct tenant *t, int64_t now)
+{
+	struct old_once o;
+
+	if ((o.fd = open_folder(t, "once")) == -1)
+		return;
+	(void)document_once_name(now - ONCE_KEEP_MS, o.keep_from);
+	if (sys_eachname(o.fd, unlink_old, &o) == -1)
+		log_warn("sweep: tenant %s: list once", t->name);
+	(void)sys->close(o.fd);
+}
+
+/* The tenant behind t in order of name; the first for NULL. */
+static struct tenant *
+next_tenant(struct store *s, struct tenant *t)
+{
+
+	lock_take(&s->tenants_lck);
+	t = t == NULL ? RB_MIN(tenant_names, &s->tenants) :
+	    RB_NEXT(tenant_names, &s->tenants, t);
+	lock_give(&s->tenants_lck);
+	return (t);
+}
+
+void
+sweep(struct store *s)
+{
+	struct tenant *t = NULL;
+	int64_t now = sys_now_ms();
+	bool is_due;
+
+	while ((t = next_tenant(s, t)) != NULL) {
+		if (!tenant_is_loaded(t))
+			continue;
+		sweep_tombs(t, now - 2 * s->o.keep_ms);
+		lock_take(&t->lck);
+		is_due = now - t->once_swept > ONCE_SWEEP_MS;
+		if (is_due)
+			t->once_swept = now;
+		lock_give(&t->lck);
+		if (is_due)
+			sweep_once(t, now);
+	}
+}

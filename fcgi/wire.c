@@ -200,6 +200,12 @@ wire_is_idle(const struct wire *w)
 }
 
 bool
+wire_is_begun(const struct wire *w)
+{
+	return (w->state == PARAMS || w->state == STDIN);
+}
+
+bool
 wire_is_kept(const struct wire *w)
 {
 	return (w->is_kept);
@@ -307,7 +313,8 @@ judge_ours(struct wire *w)
 {
 	switch (w->header.type) {
 	case FCGI_BEGIN_REQUEST:
-		return (w->state == WHOLE ? WIRE_HOLD : broken(w));
+		return (w->state == WHOLE || w->state == ABORTED ?
+		    WIRE_HOLD : broken(w));
 	case FCGI_ABORT_REQUEST:
 		w->content = TO_NOWHERE;
 		return (WIRE_MORE);

@@ -65,6 +65,8 @@ enum wire_event	 wire_feed(struct wire *, const void *, size_t len,
 
 /* Is nothing begun, not even a record's header? */
 bool		 wire_is_idle(const struct wire *);
+/* Is a request begun and not whole yet? */
+bool		 wire_is_begun(const struct wire *);
 /* Does the peer want the connection kept after this request? */
 bool		 wire_is_kept(const struct wire *);
 /* The request's id. */

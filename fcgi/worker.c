@@ -1,0 +1,381 @@
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "store/log.h"
+#include "store/store.h"
+#include "store/sys.h"
+#include "worker_internal.h"
+
+/* Events of one round, and connections accepted at one event. */
+#define EVENTS_MAX	64
+#define ACCEPTS_MAX	8
+/* After how long accepting is tried again when there were no descriptors. */
+#define LISTEN_AGAIN_MS	250
+/* How often a request that waits for the journal is tried without news. */
+#define BUSY_AGAIN_MS	100
+
+/* --- listening ---------------------------------------------------------- */
+
+static void
+listen_begin(struct worker *w)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		ev.data.ptr = &w->listeners[i];
+		if (epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->listeners[i].fd,
+		    &ev) == -1 && errno != EEXIST)
+			log_warn("epoll_ctl listener");
+	}
+	w->is_listening = true;
+}
+
+static void
+listen_end(struct worker *w)
+{
+	size_t i;
+
+	if (!w->is_listening)
+		return;
+	for (i = 0; i < 2; i++)
+		(void)epoll_ctl(w->epfd, EPOLL_CTL_DEL, w->listeners[i].fd,
+		    NULL);
+	w->is_listening = false;
+	w->listen_again = w->now + LISTEN_AGAIN_MS;
+}
+
+/*
+ * reserve_note: a worker keeps two descriptors that it does not need.  When
+ * there are no more, it gives them back, so that the journal and the flush
+ * can open their files, and accepts nobody until it has them again.
+ */
+static void
+reserve_give(struct worker *w)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		if (w->reserve[i] != -1)
+			close(w->reserve[i]);
+		w->reserve[i] = -1;
+	}
+}
+
+/* See reserve_note.  Returns false if there are still none. */
+static bool
+reserve_take(struct worker *w)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (w->reserve[i] == -1)
+			w->reserve[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return (w->reserve[0] != -1 && w->reserve[1] != -1);
+}
+
+static void
+listen_try(struct worker *w)
+{
+	if (w->nconns < w->pool->max_conns && reserve_take(w))
+		listen_begin(w);
+	else
+		w->listen_again = w->now + LISTEN_AGAIN_MS;
+}
+
+/* No descriptors, or enough connections: leave the rest in the queue. */
+static void
+accept_pause(struct worker *w, const char *why)
+{
+	log_warnx("accept paused: %s, %u connections", why, w->nconns);
+	listen_end(w);
+}
+
+static void
+accept_some(struct worker *w, const struct listener *l)
+{
+	int fd, i;
+
+	for (i = 0; i < ACCEPTS_MAX; i++) {
+		if (w->nconns >= w->pool->max_conns) {
+			accept_pause(w, "too many");
+			return;
+		}
+		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd != -1) {
+			conn_open(w, fd, l->is_control);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			accept_pause(w, "no descriptors");
+			reserve_give(w);
+		} else if (errno != EAGAIN && errno != EINTR &&
+		    errno != ECONNABORTED)
+			log_warn("accept");
+		return;
+	}
+}
+
+/* --- the loop ----------------------------------------------------------- */
+
+/*
+ * No more connections, not even those in the queue but for the ones that stand
+ * there now; those that have nothing in hand are closed.
+ */
+static void
+begin_stop(struct worker *w)
+{
+	struct conn *c, *next;
+
+	if (w->is_listening) {
+		accept_some(w, &w->listeners[0]);
+		accept_some(w, &w->listeners[1]);
+	}
+	listen_end(w);
+	w->is_stopping = true;
+	w->stop_due = w->now + w->pool->o.stop_ms;
+	TAILQ_FOREACH_SAFE(c, &w->conns, entry, next)
+		conn_stop(c);
+}
+
+static void
+wake_up(struct worker *w)
+{
+	eventfd_t n;
+
+	(void)eventfd_read(w->wake.fd, &n);
+	if (!w->is_stopping && atomic_load(&w->pool->is_stopping))
+		begin_stop(w);
+	exchange_wake(w);
+}
+
+/* See to every timer that ran out. */
+static void
+run_timers(struct worker *w)
+{
+	struct conn *c;
+	int timer;
+
+	for (timer = TIMER_READ; timer < NTIMERS; timer++)
+		while ((c = TAILQ_FIRST(&w->timers[timer])) != NULL &&
+		    c->due <= w->now)
+			conn_timeout(c);
+	if (!w->is_listening && !w->is_stopping &&
+	    w->listen_again <= w->now)
+		listen_try(w);
+	if (!TAILQ_EMPTY(&w->busy))
+		exchange_wake(w);
+}
+
+static void
+sooner(int64_t *due, int64_t other)
+{
+	if (other < *due)
+		*due = other;
+}
+
+/* How long may epoll wait?  -1: until something happens. */
+static int
+time_left(const struct worker *w)
+{
+	int64_t due = INT64_MAX;
+	const struct conn *c;
+	int timer;
+
+	for (timer = TIMER_READ; timer < NTIMERS; timer++)
+		if ((c = TAILQ_FIRST(&w->timers[timer])) != NULL)
+			sooner(&due, c->due);
+	if (w->is_stopping)
+		sooner(&due, w->stop_due);
+	else if (!w->is_listening)
+		sooner(&due, w->listen_again);
+	if (!TAILQ_EMPTY(&w->busy))
+		sooner(&due, w->now + BUSY_AGAIN_MS);
+	if (due == INT64_MAX)
+		return (-1);
+	due -= w->now;
+	return (due <= 0 ? 0 : due > 60000 ? 60000 : (int)due);
+}
+
+static void
+see_to(struct worker *w, const struct epoll_event *ev)
+{
+	switch (*(enum source *)ev->data.ptr) {
+	case SOURCE_LISTENER:
+		/* It may have been put off earlier in this round. */
+		if (w->is_listening)
+			accept_some(w, ev->data.ptr);
+		break;
+	case SOURCE_WAKE:
+		wake_up(w);
+		break;
+	case SOURCE_CONN:
+		conn_event(ev->data.ptr, ev->events);
+		break;
+	}
+}
+
+static bool
+is_finished(const struct worker *w)
+{
+	return (w->is_stopping &&
+	    (TAILQ_EMPTY(&w->conns) || w->now >= w->stop_due));
+}
+
+static void
+worker_run(void *arg)
+{
+	struct epoll_event events[EVENTS_MAX];
+	struct worker *w = arg;
+	struct conn *c;
+	int i, n;
+
+	while (!is_finished(w)) {
+		n = epoll_wait(w->epfd, events, EVENTS_MAX, time_left(w));
+		if (n == -1 && errno != EINTR) {
+			log_err("epoll_wait");
+			abort();
+		}
+		w->now = sys_monotonic_ms();
+		for (i = 0; i < n; i++)
+			see_to(w, &events[i]);
+		run_timers(w);
+		conn_bury(w);
+	}
+	while ((c = TAILQ_FIRST(&w->conns)) != NULL)
+		conn_close(c);
+	conn_bury(w);
+}
+
+/* --- the pool ----------------------------------------------------------- */
+
+static void
+worker_fini(struct worker *w)
+{
+	exchange_fini(w);
+	helper_box_free(w->box);
+	reserve_give(w);
+	free(w->input);
+	if (w->wake.fd != -1)
+		close(w->wake.fd);
+	if (w->epfd != -1)
+		close(w->epfd);
+}
+
+/* Everything but the thread.  Returns -1 with errno set, for worker_fini. */
+static int
+worker_init(struct worker *w, struct workers *pool)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &w->wake };
+	int timer;
+
+	w->pool = pool;
+	w->edge = pool->o.edge;
+	w->now = sys_monotonic_ms();
+	w->reserve[0] = w->reserve[1] = -1;
+	TAILQ_INIT(&w->conns);
+	TAILQ_INIT(&w->dead);
+	TAILQ_INIT(&w->parked);
+	TAILQ_INIT(&w->busy);
+	TAILQ_INIT(&w->spare);
+	for (timer = 0; timer < NTIMERS; timer++)
+		TAILQ_INIT(&w->timers[timer]);
+	w->listeners[0] = (struct listener){ SOURCE_LISTENER,
+	    pool->o.public_fd, false };
+	w->listeners[1] = (struct listener){ SOURCE_LISTENER,
+	    pool->o.control_fd, true };
+
+	w->wake.source = SOURCE_WAKE;
+	w->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->wake.fd == -1 || w->epfd == -1 || !reserve_take(w) ||
+	    (w->input = malloc(WORKER_INPUT)) == NULL ||
+	    (w->box = helper_box_new(w->wake.fd)) == NULL)
+		return (-1);
+	return (epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->wake.fd, &ev));
+}
+
+static int
+worker_start(struct worker *w)
+{
+	if (store_subscribe(w->edge->store, w->wake.fd, &w->waiter) == -1)
+		return (-1);
+	listen_begin(w);
+	if (thread_start(&w->thread, "worker", worker_run, w) == -1) {
+		store_unsubscribe(w->edge->store, w->waiter);
+		return (-1);
+	}
+	return (0);
+}
+
+struct workers *
+workers_start(const struct workers_options *o)
+{
+	struct workers *pool;
+	struct worker *w;
+
+	if ((pool = calloc(1, sizeof(*pool))) == NULL ||
+	    (pool->v = calloc(o->n, sizeof(*pool->v))) == NULL)
+		goto fail;
+	pool->o = *o;
+	pool->limits = (struct wire_limits){
+		.params_bytes = WIRE_PARAMS_BYTES,
+		.params_pairs = WIRE_PARAMS_PAIRS,
+		.body = o->edge->conf->max_body,
+		.max_conns = o->max_conns
+	};
+	pool->max_conns = o->max_conns / o->n;
+	atomic_init(&pool->is_stopping, false);
+	for (; pool->n < o->n; pool->n++) {
+		w = &pool->v[pool->n];
+		w->epfd = w->wake.fd = -1;
+		if (worker_init(w, pool) == -1 || worker_start(w) == -1) {
+			log_err("start a worker");
+			worker_fini(w);
+			goto fail_started;
+		}
+	}
+	return (pool);
+
+fail_started:
+	workers_stop(pool);
+	workers_free(pool);
+	return (NULL);
+fail:
+	log_err("start the workers");
+	free(pool);
+	return (NULL);
+}
+
+void
+workers_stop(struct workers *pool)
+{
+	unsigned int i;
+
+	atomic_store(&pool->is_stopping, true);
+	for (i = 0; i < pool->n; i++)
+		(void)eventfd_write(pool->v[i].wake.fd, 1);
+	for (i = 0; i < pool->n; i++) {
+		thread_join(&pool->v[i].thread);
+		store_unsubscribe(pool->o.edge->store, pool->v[i].waiter);
+	}
+}
+
+void
+workers_free(struct workers *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < pool->n; i++)
+		worker_fini(&pool->v[i]);
+	free(pool->v);
+	free(pool);
+}

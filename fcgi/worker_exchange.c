@@ -1,0 +1,415 @@
+#include <sys/eventfd.h>
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "conf/conf.h"
+#include "route.h"
+#include "store/sys.h"
+#include "worker_internal.h"
+
+/* Rounds through a helper after which a request is refused: a tenant may have
+ * left memory again, but not every time. */
+#define ROUNDS_MAX	8
+/* How long a request waits for room in the journal. */
+#define BUSY_MS		5000
+/* Requests that one wake-up sees to before connections get their turn. */
+#define WAKE_MAX	256
+/* What is kept for the next request. */
+#define SPARE_MAX	64
+#define KEEP_BYTES	((size_t)64 * 1024)
+
+/*
+ * A tenant being brought into memory.  It outlives its exchange if the client
+ * gives up, so it holds a copy of the name.
+ */
+struct warm {
+	struct helper_job job;		/* first: the helper hands it back */
+	struct store	*store;
+	char		 name[TENANT_NAME_MAX + 1];
+	size_t		 len;
+	enum store_err	 err;		/* what store_warm said; else COLD */
+	struct exchange	*ex;		/* the loop's; NULL if it was dropped */
+};
+
+static void exchange_run(struct exchange *);
+
+/* --- memory ------------------------------------------------------------- */
+
+static struct exchange *
+exchange_new(struct worker *w)
+{
+	struct exchange *ex;
+
+	if ((ex = TAILQ_FIRST(&w->spare)) != NULL) {
+		TAILQ_REMOVE(&w->spare, ex, entry);
+		w->nspare--;
+		return (ex);
+	}
+	if ((ex = calloc(1, sizeof(*ex))) == NULL)
+		return (NULL);
+	if ((ex->arena = arena_new()) == NULL) {
+		free(ex);
+		return (NULL);
+	}
+	reply_init(&ex->reply);
+	buf_init(&ex->response);
+	return (ex);
+}
+
+static void
+exchange_free(struct exchange *ex)
+{
+	reply_fini(&ex->reply);
+	buf_fini(&ex->response);
+	arena_free(ex->arena);
+	free(ex);
+}
+
+static void
+shrink(struct buf *b)
+{
+	if (b->size > KEEP_BYTES)
+		buf_fini(b);
+	else
+		buf_clear(b);
+}
+
+void
+exchange_drop(struct exchange *ex)
+{
+	struct worker *w = ex->conn->worker;
+
+	if (ex->state == PARKED)
+		TAILQ_REMOVE(&w->parked, ex, entry);
+	else if (ex->state == BUSY)
+		TAILQ_REMOVE(&w->busy, ex, entry);
+	if (ex->warm != NULL)
+		ex->warm->ex = NULL;
+	ex->warm = NULL;
+	ex->conn->ex = NULL;
+	ex->conn = NULL;
+	request_fini(&ex->req);
+
+	if (w->nspare == SPARE_MAX) {
+		exchange_free(ex);
+		return;
+	}
+	arena_reset(ex->arena);
+	shrink(&ex->reply.headers);
+	shrink(&ex->reply.body);
+	shrink(&ex->response);
+	TAILQ_INSERT_HEAD(&w->spare, ex, entry);
+	w->nspare++;
+}
+
+void
+exchange_fini(struct worker *w)
+{
+	struct helper_jobs jobs = STAILQ_HEAD_INITIALIZER(jobs);
+	struct helper_job *job;
+	struct exchange *ex;
+
+	while ((ex = TAILQ_FIRST(&w->spare)) != NULL) {
+		TAILQ_REMOVE(&w->spare, ex, entry);
+		exchange_free(ex);
+	}
+	if (w->box == NULL)
+		return;
+	helper_box_take(w->box, &jobs);
+	while ((job = STAILQ_FIRST(&jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(&jobs, entry);
+		free((struct warm *)job);
+	}
+}
+
+/* --- the reply ---------------------------------------------------------- */
+
+/* Make the response that goes out; the reply itself is not needed longer. */
+static void
+exchange_write(struct exchange *ex)
+{
+	ex->state = WRITING;
+	if (!reply_write(&ex->reply, &ex->req, &ex->response))
+		ex->conn->is_last = true;
+}
+
+/* The journal broke before the reply was safe. */
+static void
+exchange_unsure(struct exchange *ex)
+{
+	if (ex->reply.is_change)
+		reply_unsure(&ex->reply);
+	else
+		reply_store_error(&ex->reply, STORE_SICK,
+		    (struct span){ "", 0 });
+}
+
+/* Ask to be woken when lsn is durable, or when that has become impossible. */
+static void
+want(struct worker *w, uint64_t lsn)
+{
+	store_want(w->edge->store, w->waiter, lsn);
+	/* It may have broken just before, and then nobody writes. */
+	if (store_health(w->edge->store) != STORE_OK)
+		(void)eventfd_write(w->wake.fd, 1);
+}
+
+/* Keep the list in order: a later lsn mostly goes to the end. */
+static void
+exchange_park(struct exchange *ex)
+{
+	struct worker *w = ex->conn->worker;
+	struct exchange *before;
+
+	ex->state = PARKED;
+	TAILQ_FOREACH_REVERSE(before, &w->parked, exchanges, entry)
+		if (before->reply.lsn <= ex->reply.lsn)
+			break;
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&w->parked, before, ex, entry);
+	else {
+		TAILQ_INSERT_HEAD(&w->parked, ex, entry);
+		want(w, ex->reply.lsn);
+	}
+}
+
+/* The reply is made: may it be seen yet? */
+static void
+exchange_done(struct exchange *ex)
+{
+	if (ex->reply.lsn <= store_durable(ex->req.edge->store))
+		exchange_write(ex);
+	else
+		exchange_park(ex);
+}
+
+/* --- cold and busy ------------------------------------------------------ */
+
+static void
+warm_run(struct helper_job *job)
+{
+	struct warm *warm = (struct warm *)job;
+
+	warm->err = store_warm(warm->store, warm->name, warm->len);
+}
+
+/* Have the tenant brought into memory.  Returns false if that cannot be. */
+static bool
+warm_start(struct exchange *ex)
+{
+	struct worker *w = ex->conn->worker;
+	struct span name = ex->req.cold_tenant;
+	struct warm *warm;
+
+	if (name.p == NULL || name.len > TENANT_NAME_MAX ||
+	    ++ex->rounds > ROUNDS_MAX)
+		return (false);
+	if ((warm = calloc(1, sizeof(*warm))) == NULL)
+		return (false);
+	warm->job.run = warm_run;
+	warm->job.box = w->box;
+	warm->store = w->edge->store;
+	warm->err = STORE_COLD;
+	memcpy(warm->name, name.p, name.len);
+	warm->len = name.len;
+	warm->ex = ex;
+	if (helper_run(w->pool->o.helper, &warm->job) == -1) {
+		free(warm);
+		return (false);
+	}
+	ex->warm = warm;
+	ex->state = COLD;
+	return (true);
+}
+
+/* A helper is done with it. */
+static void
+warm_end(struct warm *warm)
+{
+	struct exchange *ex = warm->ex;
+	struct span name = { warm->name, warm->len };
+
+	if (ex != NULL) {
+		ex->warm = NULL;
+		/* That nothing is there, the handler says in its own words. */
+		if (warm->err == STORE_OK || warm->err == STORE_NOENT)
+			exchange_run(ex);
+		else {
+			reply_store_error(&ex->reply, warm->err, name);
+			exchange_done(ex);
+		}
+		if (ex->state == WRITING)
+			conn_reply(ex->conn);
+	}
+	free(warm);
+}
+
+/* Try those again that found no room. */
+static void
+retry_busy(struct worker *w)
+{
+	struct exchanges again = TAILQ_HEAD_INITIALIZER(again);
+	struct exchange *ex;
+	bool is_late;
+
+	TAILQ_CONCAT(&again, &w->busy, entry);
+	while ((ex = TAILQ_FIRST(&again)) != NULL) {
+		TAILQ_REMOVE(&again, ex, entry);
+		is_late = w->now >= ex->busy_until;
+		exchange_run(ex);
+		if (ex->state == BUSY && is_late) {
+			TAILQ_REMOVE(&w->busy, ex, entry);
+			reply_store_error(&ex->reply, STORE_BUSY,
+			    (struct span){ "", 0 });
+			exchange_done(ex);
+		}
+		if (ex->state == WRITING)
+			conn_reply(ex->conn);
+	}
+	if (!TAILQ_EMPTY(&w->busy))
+		want(w, UINT64_MAX);
+}
+
+static void
+exchange_busy(struct exchange *ex)
+{
+	struct worker *w = ex->conn->worker;
+
+	if (ex->busy_until == 0)
+		ex->busy_until = w->now + BUSY_MS;
+	ex->state = BUSY;
+	TAILQ_INSERT_TAIL(&w->busy, ex, entry);
+	want(w, UINT64_MAX);
+}
+
+/* --- running ------------------------------------------------------------ */
+
+static void
+exchange_run(struct exchange *ex)
+{
+	ex->state = RUNNING;
+	reply_start(&ex->reply, 0);
+	switch (route_dispatch(&ex->req, &ex->reply)) {
+	case API_DONE:
+		exchange_done(ex);
+		return;
+	case API_BUSY:
+		exchange_busy(ex);
+		return;
+	case API_COLD:
+		if (warm_start(ex))
+			return;
+		reply_store_error(&ex->reply, STORE_COLD,
+		    (struct span){ "", 0 });
+		exchange_done(ex);
+		return;
+	}
+}
+
+/* What wire, or the clock, had against the request. */
+static void
+refuse(struct exchange *ex, int status)
+{
+	struct reply *rep = &ex->reply;
+	const struct wire_limits *limits = &ex->conn->worker->pool->limits;
+
+	switch (status) {
+	case 408:
+		reply_error(rep, 408, "request_timeout", NULL,
+		    "The request did not arrive in time.");
+		break;
+	case 413:
+		reply_error(rep, 413, "request_too_large", NULL,
+		    "The request body is larger than %" PRIu64 " bytes.",
+		    limits->body);
+		break;
+	case 431:
+		reply_error(rep, 431, "request_headers_too_large", NULL,
+		    "The request's address and headers are too large.");
+		break;
+	case 503:
+		reply_store_error(rep, STORE_NOMEM, (struct span){ "", 0 });
+		break;
+	default:
+		reply_error(rep, status, "invalid_request", NULL,
+		    "The request body is not as long as Content-Length says.");
+		break;
+	}
+}
+
+bool
+exchange_begin(struct conn *conn, int status)
+{
+	struct exchange *ex;
+	const struct pair *params;
+	size_t n;
+
+	assert(conn->ex == NULL);
+	if ((ex = exchange_new(conn->worker)) == NULL)
+		return (false);
+	ex->conn = conn;
+	conn->ex = ex;
+	ex->state = RUNNING;
+	ex->sent = 0;
+	ex->rounds = 0;
+	ex->busy_until = 0;
+	reply_start(&ex->reply, 0);
+	params = wire_params(conn->wire, &n);
+	if (request_init(&ex->req, conn->worker->edge, ex->arena, params, n,
+	    wire_body(conn->wire), conn->is_control) == -1)
+		status = 503;
+	if (status == 0) {
+		exchange_run(ex);
+		return (true);
+	}
+	refuse(ex, status);
+	exchange_write(ex);
+	return (true);
+}
+
+/* --- waking ------------------------------------------------------------- */
+
+/* Let go those whose change, or what they saw, is safe now. */
+static void
+answer_parked(struct worker *w)
+{
+	bool is_well = store_health(w->edge->store) == STORE_OK;
+	uint64_t durable = store_durable(w->edge->store);
+	struct exchange *ex;
+	int n;
+
+	for (n = 0; (ex = TAILQ_FIRST(&w->parked)) != NULL; n++) {
+		if (ex->reply.lsn > durable && is_well) {
+			want(w, ex->reply.lsn);
+			return;
+		}
+		if (n == WAKE_MAX) {
+			(void)eventfd_write(w->wake.fd, 1);
+			return;
+		}
+		TAILQ_REMOVE(&w->parked, ex, entry);
+		if (ex->reply.lsn > durable)
+			exchange_unsure(ex);
+		exchange_write(ex);
+		conn_reply(ex->conn);
+	}
+}
+
+void
+exchange_wake(struct worker *w)
+{
+	struct helper_jobs jobs = STAILQ_HEAD_INITIALIZER(jobs);
+	struct helper_job *job;
+
+	helper_box_take(w->box, &jobs);
+	while ((job = STAILQ_FIRST(&jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(&jobs, entry);
+		warm_end((struct warm *)job);
+	}
+	answer_parked(w);
+	if (!TAILQ_EMPTY(&w->busy))
+		retry_busy(w);
+}

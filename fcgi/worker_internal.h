@@ -1,0 +1,164 @@
+#ifndef WORKER_INTERNAL_H
+#define WORKER_INTERNAL_H
+
+#include <bsd/sys/queue.h>
+#include <sys/types.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "helper.h"
+#include "reply.h"
+#include "request.h"
+#include "store/lock.h"
+#include "wire.h"
+#include "worker.h"
+
+/*
+ * For the files of worker alone: worker.c is the loop, worker_conn.c one
+ * connection, worker_exchange.c one request and its reply.
+ *
+ * All of it belongs to one worker's thread, but what is said to be shared.
+ */
+
+/* What epoll's events point to. */
+enum source { SOURCE_LISTENER, SOURCE_WAKE, SOURCE_CONN };
+
+struct listener {
+	enum source	 source;	/* SOURCE_LISTENER */
+	int		 fd;		/* borrowed */
+	bool		 is_control;
+};
+
+/*
+ * What a connection may be waited for, each with one duration, so that its
+ * list is always in the order in which it ends.
+ */
+enum timer { TIMER_NONE, TIMER_READ, TIMER_WRITE, TIMER_LINGER, NTIMERS };
+
+/*
+ *	     +-------------- written, kept ---------------+
+ *	     v                                            |
+ *	reading --WIRE_REQUEST--> exchange (see below) ---+
+ *	   |                                              |
+ *	   +--timeout, broken--> is_last <--not kept------+
+ *	                            |
+ *	                        all written --> lingering --> dead
+ */
+struct conn {
+	enum source	 source;	/* SOURCE_CONN */
+	struct worker	*worker;
+	int		 fd;		/* -1 when dead */
+	uint32_t	 events;	/* that epoll waits for */
+	bool		 is_control;
+	bool		 is_eof;	/* the peer sends no more */
+	bool		 is_held;	/* feed held when the reply is out */
+	bool		 is_last;	/* close when all is written */
+	bool		 is_lingering;	/* only until the peer has closed */
+	struct wire	*wire;
+	struct buf	 held;		/* pipelined behind the request */
+	struct buf	 out;		/* the protocol's own answers */
+	struct exchange	*ex;		/* request in hand, or NULL */
+	enum timer	 timer;
+	int64_t		 due;		/* of the timer */
+	TAILQ_ENTRY(conn) timer_entry;
+	TAILQ_ENTRY(conn) entry;	/* worker.conns or worker.dead */
+};
+TAILQ_HEAD(conns, conn);
+
+/*
+ *	RUNNING --COLD--> COLD --helper is done--> RUNNING
+ *	RUNNING --BUSY--> BUSY --journal moved--> RUNNING
+ *	RUNNING --DONE, lsn not durable--> PARKED --durable--> WRITING
+ *	RUNNING --DONE--> WRITING --all written--> (free)
+ */
+enum exchange_state { RUNNING, COLD, BUSY, PARKED, WRITING };
+
+struct exchange {
+	struct conn	*conn;
+	enum exchange_state state;
+	struct arena	*arena;
+	struct request	 req;
+	struct reply	 reply;
+	struct buf	 response;	/* WRITING: the CGI response */
+	size_t		 sent;		/* of its records */
+	unsigned int	 rounds;	/* times it was cold */
+	int64_t		 busy_until;	/* BUSY: then 503 */
+	struct warm	*warm;		/* COLD: what the helper is at */
+	TAILQ_ENTRY(exchange) entry;	/* parked, busy or spare */
+};
+TAILQ_HEAD(exchanges, exchange);
+
+struct worker {
+	struct workers	*pool;		/* shared, immutable but is_stopping */
+	const struct edge *edge;
+	struct thread	 thread;
+	int		 epfd;
+	struct wake { enum source source; int fd; } wake; /* SOURCE_WAKE */
+	struct store_waiter *waiter;	/* writes to wake.fd */
+	struct helper_box *box;		/* so does this one; shared */
+	int64_t		 now;		/* ms, monotonic, of this round */
+
+	struct listener	 listeners[2];
+	bool		 is_listening;
+	int64_t		 listen_again;	/* when not listening */
+	int		 reserve[2];	/* descriptors to live on when there
+					   are no more; -1: given back */
+
+	struct conns	 conns;
+	struct conns	 dead;		/* freed at the end of the round */
+	unsigned int	 nconns;
+	struct conns	 timers[NTIMERS];
+	struct exchanges parked;	/* in order of lsn */
+	struct exchanges busy;
+	struct exchanges spare;		/* for the next requests */
+	unsigned int	 nspare;
+	bool		 is_stopping;
+	int64_t		 stop_due;
+	char		*input;		/* WORKER_INPUT bytes, of all conns */
+};
+#define WORKER_INPUT	((size_t)64 * 1024)
+
+struct workers {
+	struct workers_options o;
+	struct wire_limits limits;
+	unsigned int	 max_conns;	/* of one worker */
+	atomic_bool	 is_stopping;
+	unsigned int	 n;		/* that were started */
+	struct worker	*v;
+};
+
+/* worker_conn.c */
+
+/* Take over fd, also on failure; it may be closed at once. */
+void	 conn_open(struct worker *, int fd, bool is_control);
+/* What epoll saw.  The conn may be dead after each of these calls. */
+void	 conn_event(struct conn *, uint32_t events);
+/* Read what is there; then close it unless something is in hand. */
+void	 conn_stop(struct conn *);
+/* The reply was put into the exchange: write it, and go on. */
+void	 conn_reply(struct conn *);
+/* Its timer ran out. */
+void	 conn_timeout(struct conn *);
+void	 conn_close(struct conn *);
+/* Free those that were closed in this round. */
+void	 conn_bury(struct worker *);
+
+/* worker_exchange.c */
+
+/*
+ * Take the request that conn's wire has, and run it: conn.ex is set.  status 0
+ * or what it is refused with.  Returns false for want of memory.  When the
+ * reply is there at once its state is WRITING.
+ */
+bool	 exchange_begin(struct conn *, int status);
+/* Give it back, wherever it stands; conn.ex is NULL then. */
+void	 exchange_drop(struct exchange *);
+/* The journal moved, a helper is done, or time has passed. */
+void	 exchange_wake(struct worker *);
+/* Free what is spare, and what came back from helpers too late. */
+void	 exchange_fini(struct worker *);
+
+#endif /* !WORKER_INTERNAL_H */

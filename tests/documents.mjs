@@ -56,7 +56,7 @@ export function checkDocument(file)
 	assert.equal(bytes.at(-1), 10, `${file} ends in a newline`);
 	const at = bytes.lastIndexOf(10, bytes.length - 2) + 1;
 	const last = bytes.subarray(at).toString('utf8');
-	const claim = /"sum":\s*"([0-9a-f]{16})"/.exec(last)?.[1];
+	const claim = /^"checksum":"xxh3:([0-9a-f]{16})"\}$/m.exec(last)?.[1];
 	assert.ok(claim !== undefined, `${file}: the last line is ${last}`);
 	assert.equal(sum(bytes.subarray(0, at)), claim, `${file}: checksum`);
 	const value = JSON.parse(bytes.toString('utf8'));

@@ -29,6 +29,8 @@ export const patience = /asan|sani/.test(build) ? 3 : 1;
 
 const sanitizer = /AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer|Assertion .* failed|assertion .* failed/;
 const complaint = /\blevel=(warn|error)\b/;
+/* nginx could not make sense of what the daemon sent, or of its own task. */
+const garbled = /upstream sent|\[alert\]|\[emerg\]/;
 const dialect = { ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0',
 	UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1' };
 const env = { ...process.env, ...dialect, REMEMBERD_BUILD: build };
@@ -132,7 +134,7 @@ class Instance {
 	constructor(dir)
 	{
 		this.dir = dir;
-		this.seen = 0;		/* lines of the log already judged */
+		this.seen = new Set();	/* lines of the log already judged */
 		this.child = null;	/* the last daemon we started ourselves */
 		this.allowed = [];
 		this.load();
@@ -164,11 +166,14 @@ class Instance {
 	complaints()
 	{
 		const lines = this.logText().split('\n');
+		const nginx = fs.readFileSync(path.join(this.dir,
+		    'nginx-error.log'), 'utf8').split('\n');
 		const bad = lines.filter((l) => sanitizer.test(l) ||
 		    complaint.test(l)).filter((l) =>
-		    !this.allowed.some((re) => re.test(l)));
-		const news = bad.slice(this.seen);
-		this.seen = bad.length;
+		    !this.allowed.some((re) => re.test(l)))
+		    .concat(nginx.filter((l) => garbled.test(l)));
+		const news = bad.filter((l) => !this.seen.has(l));
+		news.forEach((l) => this.seen.add(l));
 		return news;
 	}
 

@@ -114,10 +114,9 @@ test('files stay readable: under 600 lines', () => {
 	    read(f).split('\n').length - 1]).filter(([, n]) => n >= 600));
 });
 
-test('clang-format has nothing to change', () => {
+test('clang-format has nothing to change but line breaks', () => {
 	const c = tracked.filter((f) => product.test(f));
-	const r = run(['clang-format', '--dry-run', '-Werror',
-	    '--ferror-limit=20', ...c]);
+	const r = run(['.ci/lint', ...c]);
 	assert.equal(r.status, 0, r.all.slice(0, 4000));
 });
 

@@ -1,0 +1,462 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bsd/string.h>
+
+#include "log.h"
+#include "sys.h"
+
+#include "journal_internal.h"
+
+/* The lowest lsn that is not durable, or the next to be given. */
+static uint64_t
+first_pending(const struct journal *j)
+{
+	if (j->done < j->draining->nruns)
+		return (j->draining->runs[j->done].first);
+	if (j->filling->nruns > 0)
+		return (j->filling->runs[0].first);
+	return (j->next);
+}
+
+void
+journal_assert_state(struct journal *j)
+{
+	const struct batch *f = j->filling;
+
+	lock_assert_held(&j->lck);
+	assert(j->filling != j->draining);
+	assert(j->done <= j->draining->nruns);
+	assert(journal_durable(j) + 1 == first_pending(j));
+	assert(first_pending(j) <= j->next);
+	assert(f->nruns == 0 || f->runs[f->nruns - 1].end == f->bytes.len);
+	assert(j->open == NULL || TAILQ_NEXT(j->open, entry) == NULL);
+}
+
+void
+journal_publish(struct journal *j)
+{
+	lock_assert_held(&j->lck);
+	atomic_store_explicit(&j->durable, first_pending(j) - 1,
+	    memory_order_release);
+	cond_broadcast(&j->moved);
+	journal_notify(j, false);
+	journal_assert_state(j);
+}
+
+static void
+waiter_disarm(struct journal_waiter *w)
+{
+	w->wanted = UINT64_MAX;
+	w->wants_any = false;
+}
+
+/*
+ * Not by way of the table of system calls: this is no file, and a fault that
+ * a test plants is meant for one.  It does not block and fails only if the
+ * eventfd is full of news that nobody has read.
+ */
+static void
+waiter_fire(struct journal_waiter *w)
+{
+	static const uint64_t one = 1;
+
+	waiter_disarm(w);
+	(void)!sys_real.write(w->efd, &one, sizeof(one));
+}
+
+void
+journal_notify(struct journal *j, bool is_state_change)
+{
+	struct journal_waiter *w;
+	uint64_t durable = journal_durable(j);
+
+	lock_assert_held(&j->lck);
+	LIST_FOREACH(w, &j->waiters, entry) {
+		if (w->wants_any || w->wanted <= durable ||
+		    (is_state_change && w->wanted != UINT64_MAX))
+			waiter_fire(w);
+	}
+}
+
+/* Undo journal_open but for the committer; NULL is allowed. */
+static void
+journal_free(struct journal *j)
+{
+	struct journal_waiter *w;
+	struct kept *k;
+	int i, error = errno;
+
+	journal_writer_close(j);
+	while ((k = TAILQ_FIRST(&j->kept)) != NULL) {
+		TAILQ_REMOVE(&j->kept, k, entry);
+		free(k);
+	}
+	while ((w = LIST_FIRST(&j->waiters)) != NULL)
+		journal_unsubscribe(j, w);
+	for (i = 0; i < 2; i++) {
+		buf_fini(&j->batches[i].bytes);
+		free(j->batches[i].runs);
+	}
+	cond_fini(&j->moved);
+	cond_fini(&j->more);
+	lock_fini(&j->lck);
+	free(j);
+	errno = error;
+}
+
+int
+journal_open(int dirfd, const struct journal_options *opt,
+    struct journal **j_r)
+{
+	struct journal *j;
+
+	assert(opt->next > 0 && opt->batch_max > 0);
+	lock_assert_none();
+	if ((j = calloc(1, sizeof(*j))) == NULL)
+		return (-1);
+	j->dirfd = dirfd;
+	strlcpy(j->store_id, opt->store_id, sizeof(j->store_id));
+	j->segment_size = opt->segment_size;
+	j->batch_max = opt->batch_max;
+	j->filling = &j->batches[0];
+	j->draining = &j->batches[1];
+	j->next = opt->next;
+	atomic_init(&j->durable, opt->next - 1);
+	atomic_init(&j->error, 0);
+	TAILQ_INIT(&j->kept);
+	LIST_INIT(&j->waiters);
+	lock_init(&j->lck, LOCK_JOURNAL);
+	cond_init(&j->more);
+	cond_init(&j->moved);
+
+	if (journal_writer_open(j, j->next) == -1)
+		goto fail;
+	if (thread_start(&j->committer, "committer", journal_writer_main,
+	    j) == -1)
+		goto fail;
+	*j_r = j;
+	return (0);
+
+fail:
+	journal_free(j);
+	return (-1);
+}
+
+int
+journal_close(struct journal *j)
+{
+	int error;
+
+	lock_take(&j->lck);
+	j->stop = true;
+	cond_signal(&j->more);
+	lock_give(&j->lck);
+	thread_join(&j->committer);
+
+	error = journal_error(j);
+	journal_free(j);
+	if (error == 0)
+		return (0);
+	errno = error;
+	return (-1);
+}
+
+int
+journal_room(struct journal *j, size_t len)
+{
+	const struct buf *b;
+	int error;
+
+	lock_take(&j->lck);
+	b = &j->filling->bytes;
+	error = journal_error(j);
+	/* One that fits into no batch still gets one of its own. */
+	if (error == 0 && b->len > 0 && (b->len >= j->batch_max ||
+	    len > j->batch_max - b->len)) {
+		j->wants_room = true;
+		error = ENOBUFS;
+	}
+	lock_give(&j->lck);
+	return (error);
+}
+
+/* The run that the record lsn belongs to, begun if need be; NULL: no memory. */
+static struct run *
+batch_run(struct batch *b, uint64_t lsn)
+{
+	struct run *runs, *run = NULL;
+	size_t size;
+
+	if (b->nruns > 0)
+		run = &b->runs[b->nruns - 1];
+	if (run != NULL && run->first + run->count == lsn)
+		return (run);
+	if (b->nruns == b->size) {
+		size = b->size == 0 ? 4 : 2 * b->size;
+		runs = reallocarray(b->runs, size, sizeof(*runs));
+		if (runs == NULL)
+			return (NULL);
+		b->runs = runs;
+		b->size = size;
+	}
+	run = &b->runs[b->nruns++];
+	*run = (struct run){ .first = lsn, .end = b->bytes.len };
+	return (run);
+}
+
+static int
+batch_add(struct batch *b, uint64_t lsn, const struct iovec *iov, int iovcnt)
+{
+	struct run *run;
+	size_t len = 0;
+	int i;
+
+	for (i = 0; i < iovcnt; i++)
+		len += iov[i].iov_len;
+	if (!buf_reserve(&b->bytes, len)) {
+		/* What it holds is whole, and the next may be smaller. */
+		b->bytes.failed = false;
+		return (-1);
+	}
+	if ((run = batch_run(b, lsn)) == NULL)
+		return (-1);
+	for (i = 0; i < iovcnt; i++)
+		buf_add(&b->bytes, iov[i].iov_base, iov[i].iov_len);
+	assert(len > 0 && b->bytes.data[b->bytes.len - 1] == '\n');
+	run->count++;
+	run->end = b->bytes.len;
+	return (0);
+}
+
+int
+journal_append(struct journal *j, const struct iovec *iov, int iovcnt,
+    uint64_t *lsn_r)
+{
+	int error;
+
+	lock_take(&j->lck);
+	assert(!j->stop);
+	if ((error = journal_error(j)) != 0)
+		goto refuse;
+	if (batch_add(j->filling, j->next, iov, iovcnt) == -1) {
+		error = ENOMEM;
+		goto refuse;
+	}
+	*lsn_r = j->next++;
+
+	/* The committer sleeps only while filling is empty. */
+	if (j->filling->nruns == 1 && j->filling->runs[0].count == 1)
+		cond_signal(&j->more);
+	journal_assert_state(j);
+	lock_give(&j->lck);
+	return (0);
+
+refuse:
+	lock_give(&j->lck);
+	errno = error;
+	return (-1);
+}
+
+void
+journal_raise(struct journal *j, uint64_t lsn)
+{
+	assert(lsn < UINT64_MAX);
+	lock_assert_none();
+	lock_take(&j->lck);
+	if (j->next <= lsn) {
+		j->next = lsn + 1;
+		journal_publish(j);
+	}
+	while (journal_durable(j) < lsn && journal_error(j) == 0)
+		cond_wait(&j->moved, &j->lck);
+	lock_give(&j->lck);
+}
+
+uint64_t
+journal_next(struct journal *j)
+{
+	uint64_t next;
+
+	lock_take(&j->lck);
+	next = j->next;
+	lock_give(&j->lck);
+	return (next);
+}
+
+uint64_t
+journal_durable(struct journal *j)
+{
+	return (atomic_load_explicit(&j->durable, memory_order_acquire));
+}
+
+int
+journal_error(struct journal *j)
+{
+	return (atomic_load_explicit(&j->error, memory_order_acquire));
+}
+
+int
+journal_wait(struct journal *j, uint64_t lsn)
+{
+	int error = 0;
+
+	lock_assert_none();
+	lock_take(&j->lck);
+	assert(lsn < j->next);
+	while (journal_durable(j) < lsn && (error = journal_error(j)) == 0)
+		cond_wait(&j->moved, &j->lck);
+	lock_give(&j->lck);
+	if (error == 0)
+		return (0);
+	errno = error;
+	return (-1);
+}
+
+int
+journal_subscribe(struct journal *j, int efd, struct journal_waiter **w_r)
+{
+	struct journal_waiter *w;
+
+	if ((w = calloc(1, sizeof(*w))) == NULL)
+		return (-1);
+	w->efd = efd;
+	waiter_disarm(w);
+	lock_take(&j->lck);
+	LIST_INSERT_HEAD(&j->waiters, w, entry);
+	lock_give(&j->lck);
+	*w_r = w;
+	return (0);
+}
+
+void
+journal_unsubscribe(struct journal *j, struct journal_waiter *w)
+{
+	lock_take(&j->lck);
+	LIST_REMOVE(w, entry);
+	lock_give(&j->lck);
+	free(w);
+}
+
+void
+journal_want(struct journal *j, struct journal_waiter *w, uint64_t lsn)
+{
+	lock_take(&j->lck);
+	if (lsn == UINT64_MAX)
+		w->wants_any = true;
+	else if (lsn < w->wanted)
+		w->wanted = lsn;
+	if (lsn != UINT64_MAX && (lsn <= journal_durable(j) ||
+	    journal_error(j) != 0))
+		waiter_fire(w);
+	lock_give(&j->lck);
+}
+
+size_t
+journal_bytes(struct journal *j)
+{
+	const struct kept *k;
+	size_t bytes = 0;
+
+	lock_take(&j->lck);
+	TAILQ_FOREACH(k, &j->kept, entry)
+		bytes += k->bytes - k->covered;
+	lock_give(&j->lck);
+	return (bytes);
+}
+
+/* The oldest segment, if it may go now. */
+static struct kept *
+first_to_go(struct journal *j, int64_t now, int64_t keep_ms)
+{
+	struct kept *k = TAILQ_FIRST(&j->kept);
+
+	lock_assert_held(&j->lck);
+	if (k == NULL || k == j->open || k->covered_at == -1 ||
+	    now - k->covered_at < keep_ms)
+		return (NULL);
+	return (k);
+}
+
+/*
+ * Remove a segment's file.  The folder is synced each time: after a power
+ * cut an old segment must not be there while a later one, which may delete
+ * what the old one made, is gone.  Then trying again is right even if the
+ * file is gone already.
+ */
+static int
+remove_file(const struct journal *j, const char *name)
+{
+	if (sys->unlinkat(j->dirfd, name, 0) == -1 && errno != ENOENT) {
+		log_warn("remove journal/%s", name);
+		return (-1);
+	}
+	if (sys->fsync(j->dirfd) == -1) {
+		log_warn("sync journal after removing %s", name);
+		return (-1);
+	}
+	return (0);
+}
+
+void
+journal_retire(struct journal *j, uint64_t lsn, int64_t keep_ms)
+{
+	int64_t now = sys_monotonic_ms();
+	struct kept *k;
+	int rc = 0;
+
+	lock_assert_none();
+	lock_take(&j->lck);
+	TAILQ_FOREACH(k, &j->kept, entry) {
+		if (k->last >= lsn)
+			continue;
+		k->covered = k->bytes;
+		if (k->covered_at == -1)
+			k->covered_at = now;
+	}
+	while (rc == 0 && (k = first_to_go(j, now, keep_ms)) != NULL) {
+		/* Nobody else takes a closed segment from the list. */
+		lock_give(&j->lck);
+		rc = remove_file(j, k->name);
+		lock_take(&j->lck);
+		if (rc == 0) {
+			TAILQ_REMOVE(&j->kept, k, entry);
+			free(k);
+		}
+	}
+	lock_give(&j->lck);
+}
+
+int
+journal_adopt(struct journal *j, const char *name, uint64_t last,
+    size_t bytes)
+{
+	struct kept *k;
+
+	if ((k = calloc(1, sizeof(*k))) == NULL)
+		return (-1);
+	strlcpy(k->name, name, sizeof(k->name));
+	k->last = last;
+	k->bytes = bytes;
+	k->covered_at = -1;
+	lock_take(&j->lck);
+	assert(j->open != NULL && j->stats.records == 0);
+	TAILQ_INSERT_BEFORE(j->open, k, entry);
+	lock_give(&j->lck);
+	return (0);
+}
+
+void
+journal_stats(struct journal *j, struct journal_stats *stats)
+{
+	const struct kept *k;
+
+	lock_take(&j->lck);
+	*stats = j->stats;
+	stats->segments = 0;
+	TAILQ_FOREACH(k, &j->kept, entry)
+		stats->segments++;
+	lock_give(&j->lck);
+}

@@ -1,0 +1,122 @@
+#ifndef JOURNAL_INTERNAL_H
+#define JOURNAL_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include <bsd/sys/queue.h>
+
+#include "buf.h"
+#include "id.h"
+#include "lock.h"
+#include "segment.h"
+
+#include "journal.h"
+
+/* For journal.c and journal_writer.c alone. */
+
+/* Records whose lsns follow each other; written as one batch of a segment. */
+struct run {
+	uint64_t	 first;
+	uint64_t	 count;
+	size_t		 end;		/* of its records in batch.bytes */
+};
+
+/* What is appended while the last batch is synced: mostly one run. */
+struct batch {
+	struct buf	 bytes;
+	struct run	*runs;
+	size_t		 nruns;
+	size_t		 size;		/* of the array */
+};
+
+/* A segment file that was not retired yet. */
+struct kept {
+	TAILQ_ENTRY(kept) entry;
+	char		 name[SEGMENT_NAME];
+	uint64_t	 last;		/* highest lsn in it; 0: no batch yet */
+	size_t		 bytes;
+	size_t		 covered;	/* how many of them were in documents
+					 * at the last journal_retire */
+	int64_t		 covered_at;	/* since when all are (monotonic ms),
+					 * or -1 */
+};
+TAILQ_HEAD(kept_list, kept);
+
+struct journal_waiter {
+	LIST_ENTRY(journal_waiter) entry;
+	int		 efd;
+	uint64_t	 wanted;	/* UINT64_MAX: no lsn */
+	bool		 wants_any;
+};
+LIST_HEAD(waiter_list, journal_waiter);
+
+/*
+ * Locks used to protect struct members:
+ *	I	immutable after creation
+ *	m	journal.lck
+ *	w	only the committer
+ *	mw	written by the committer under journal.lck: it may read them
+ *		without
+ *
+ * Definitions.  A record is pending from its append until its batch's
+ * fdatasync returned 0.  The runs of draining from `done` on and all runs of
+ * filling are what is pending, in the order of their lsns.
+ *
+ * Invariants, whenever lck is free:
+ *	1  durable + 1 is the lowest pending lsn, or next if none is.
+ *	2  Every lsn of draining is lower than every lsn of filling, and that
+ *	   lower than next.
+ *	3  error != 0: nothing is appended.
+ *	4  kept is in the order of making; the open segment is its last.
+ */
+struct journal {
+	int		 dirfd;		/* [I] borrowed */
+	char		 store_id[ID_SIZE];	/* [I] */
+	size_t		 segment_size;	/* [I] */
+	size_t		 batch_max;	/* [I] */
+	struct thread	 committer;	/* [I] */
+
+	struct lock	 lck;		/* rank 20 */
+	struct cond	 more;		/* [m] filling is not empty, or stop */
+	struct cond	 moved;		/* [m] durable or error changed */
+	struct batch	 batches[2];
+	struct batch	*filling;	/* [m] appends go here */
+	struct batch	*draining;	/* [mw] on its way to the disk */
+	size_t		 done;		/* [mw] runs of it that are durable */
+	uint64_t	 next;		/* [m] lsn of the next append */
+	bool		 stop;		/* [m] */
+	bool		 wants_room;	/* [m] somebody was told ENOBUFS */
+	struct waiter_list waiters;	/* [m] */
+	struct kept_list kept;		/* [m] */
+	struct kept	*open;		/* [mw] that of segment, or NULL */
+	struct segment	*segment;	/* [w] NULL after a failure */
+	struct journal_stats stats;	/* [m] all but segments */
+
+	/* Written under lck; read by anybody. */
+	_Atomic uint64_t durable;
+	_Atomic int	 error;		/* 0, or why the journal is BROKEN */
+};
+
+/* Check the invariants.  Call with lck held. */
+void	 journal_assert_state(struct journal *);
+
+/*
+ * Set durable from what is pending and tell who waits for it.  Call with lck
+ * held.
+ */
+void	 journal_publish(struct journal *);
+
+/*
+ * Write to the eventfds of those whose wish came true; if the state changed,
+ * of all who wish for anything.  Call with lck held.
+ */
+void	 journal_notify(struct journal *, bool is_state_change);
+
+/* The committer: runs until stop. */
+void	 journal_writer_main(void *journal);
+/* Begin a segment for lsns from first on.  Returns 0, or -1 with errno. */
+int	 journal_writer_open(struct journal *, uint64_t first);
+/* Close the segment, if there is one.  Keeps errno. */
+void	 journal_writer_close(struct journal *);
+
+#endif /* !JOURNAL_INTERNAL_H */

@@ -1,0 +1,249 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bsd/string.h>
+
+#include "log.h"
+#include "sys.h"
+
+#include "journal_internal.h"
+
+/* How long a broken journal waits before it tries again. */
+#define RETRY_MS	1000
+
+/* A buffer that one giant batch made larger than so many batches is freed. */
+#define SPARE_BATCHES	4
+
+int
+journal_writer_open(struct journal *j, uint64_t first)
+{
+	struct kept *k;
+
+	assert(j->segment == NULL && j->open == NULL);
+	if ((k = calloc(1, sizeof(*k))) == NULL)
+		return (-1);
+	if (segment_create(j->dirfd, j->store_id, first, j->segment_size,
+	    &j->segment) == -1) {
+		free(k);
+		return (-1);
+	}
+	strlcpy(k->name, segment_name(j->segment), sizeof(k->name));
+	k->covered_at = -1;
+	lock_take(&j->lck);
+	TAILQ_INSERT_TAIL(&j->kept, k, entry);
+	j->open = k;
+	lock_give(&j->lck);
+	return (0);
+}
+
+void
+journal_writer_close(struct journal *j)
+{
+	struct kept *k = j->open;
+
+	if (j->segment == NULL)
+		return;
+	lock_take(&j->lck);
+	j->open = NULL;
+	if (k->last == 0) {
+		/* Without a synced batch the file goes with the segment. */
+		TAILQ_REMOVE(&j->kept, k, entry);
+		free(k);
+	}
+	lock_give(&j->lck);
+	segment_close(j->segment);
+	j->segment = NULL;
+}
+
+/* See that a segment is open that takes len bytes of records. */
+static int
+ready_segment(struct journal *j, uint64_t first, size_t len)
+{
+	size_t used;
+
+	if (j->segment != NULL) {
+		used = segment_size(j->segment);
+		if (used == SEGMENT_HEADER ||
+		    used + SEGMENT_BATCH + len <= j->segment_size)
+			return (0);
+
+		/* First: a failure must not leave the old one in use. */
+		journal_writer_close(j);
+	}
+	return (journal_writer_open(j, first));
+}
+
+/* The run is durable: say so. */
+static void
+finish_run(struct journal *j, const struct run *run, size_t used)
+{
+	lock_take(&j->lck);
+	j->stats.records += run->count;
+	j->stats.batches++;
+	j->stats.bytes += used - (j->open->bytes == 0 ? SEGMENT_HEADER :
+	    j->open->bytes);
+	j->open->last = run->first + run->count - 1;
+	j->open->bytes = used;
+	j->open->covered_at = -1;
+	j->done++;
+	journal_publish(j);
+	lock_give(&j->lck);
+}
+
+/*
+ * Write and sync what draining holds, run by run: a batch is written only
+ * after everything before it is durable.  Returns 0, or -1 with errno set:
+ * then the segment must be closed, and the runs from done on are pending.
+ */
+static int
+drain(struct journal *j)
+{
+	const struct batch *b = j->draining;
+	const struct run *run;
+	struct segment_batch sb;
+	size_t begin;
+
+	while (j->done < b->nruns) {
+		run = &b->runs[j->done];
+		begin = j->done == 0 ? 0 : run[-1].end;
+		sb.lsn = run->first;
+		sb.count = run->count;
+		sb.durable = run->first - 1;
+		sb.at = sys_now_ms();
+		sb.records = (struct span){ b->bytes.data + begin,
+		    run->end - begin };
+		assert(journal_durable(j) == sb.durable);
+		if (ready_segment(j, sb.lsn, sb.records.len) == -1 ||
+		    segment_write(j->segment, &sb) == -1)
+			return (-1);
+		finish_run(j, run, segment_size(j->segment));
+	}
+	return (0);
+}
+
+/* Let appends go into the batch that is drained, and drain the other. */
+static void
+swap(struct journal *j)
+{
+	struct batch *b = j->draining;
+
+	lock_assert_held(&j->lck);
+	assert(j->done == b->nruns);
+	if (b->bytes.size / SPARE_BATCHES > j->batch_max)
+		buf_fini(&b->bytes);
+	buf_clear(&b->bytes);
+	b->nruns = 0;
+	j->draining = j->filling;
+	j->filling = b;
+	j->done = 0;
+	journal_assert_state(j);
+
+	if (j->wants_room) {
+		j->wants_room = false;
+		journal_notify(j, false);
+	}
+}
+
+static void
+set_error(struct journal *j, int error)
+{
+	lock_assert_held(&j->lck);
+	atomic_store_explicit(&j->error, error, memory_order_release);
+	cond_broadcast(&j->moved);
+	journal_notify(j, true);
+}
+
+/*
+ * BROKEN: write all that is pending, then be OPEN again.  Appends are
+ * refused meanwhile, so this ends.  Returns 0, or -1 with errno set.
+ */
+static int
+recover(struct journal *j)
+{
+	while (drain(j) == 0) {
+		lock_take(&j->lck);
+		if (j->filling->nruns == 0) {
+			set_error(j, 0);
+			lock_give(&j->lck);
+			return (0);
+		}
+		swap(j);
+		lock_give(&j->lck);
+	}
+	return (-1);
+}
+
+/* BROKEN: try every second, until it is mended or the journal is closed. */
+static void
+mend(struct journal *j)
+{
+	bool stop;
+
+	do {
+		journal_writer_close(j);
+		lock_take(&j->lck);
+		stop = j->stop;
+		if (!stop)
+			cond_wait_ms(&j->more, &j->lck, RETRY_MS);
+		lock_give(&j->lck);
+		if (recover(j) == 0) {
+			log_warnx("journal works again, in %s",
+			    segment_name(j->segment));
+			return;
+		}
+	} while (!stop);
+	journal_writer_close(j);
+	log_errx("journal closed, changes that were not acknowledged are lost");
+}
+
+/* Make draining durable; what fails is tried elsewhere. */
+static void
+commit(struct journal *j)
+{
+	char name[SEGMENT_NAME] = "new segment";
+	int error;
+
+	if (drain(j) == 0)
+		return;
+	error = errno;
+	if (j->segment != NULL)
+		strlcpy(name, segment_name(j->segment), sizeof(name));
+
+	/* Nobody knows what its tail holds: never written or synced again. */
+	journal_writer_close(j);
+	if (drain(j) == 0) {
+		log_warnx("journal: %s failed (%s), its batch is now in %s",
+		    name, strerror(error), segment_name(j->segment));
+		return;
+	}
+	error = errno;
+	assert(error != 0);
+	lock_take(&j->lck);
+	set_error(j, error);
+	lock_give(&j->lck);
+	log_errx("journal is broken, changes are refused: %s",
+	    strerror(error));
+	mend(j);
+}
+
+void
+journal_writer_main(void *arg)
+{
+	struct journal *j = arg;
+
+	lock_take(&j->lck);
+	for (;;) {
+		while (j->filling->nruns == 0 && !j->stop)
+			cond_wait(&j->more, &j->lck);
+		/* Broken only if it was stopped while so. */
+		if (j->filling->nruns == 0 || journal_error(j) != 0)
+			break;
+		swap(j);
+		lock_give(&j->lck);
+		commit(j);
+		lock_take(&j->lck);
+	}
+	lock_give(&j->lck);
+}

@@ -31,24 +31,32 @@ export class App {
 	}
 
 	/**
-	 * Go on as whoever holds token, at the place that the URL names; at the
-	 * place that the sign-in interrupted, if the URL names none.
+	 * Somebody followed a link, or pasted one.  Unless it names a place, they
+	 * go on where they were interrupted.
 	 *
 	 * @param {string} token
 	 */
 	signIn(token) {
-		const kept = new Kept(whose(token));
-		const back = kept.resume();
+		const back = new Kept(whose(token)).resume();
 
 		keepToken(token);
-		this.token = token;
-		this.desk?.close();
 		if (placeOf(location.pathname) === NEW && back !== NEW)
 			history.replaceState(null, '', pathOf(back));
+		this.enter(token);
+	}
+
+	/**
+	 * Go on as whoever holds token, at the place that the URL names.
+	 *
+	 * @param {string} token
+	 */
+	enter(token) {
+		this.token = token;
+		this.desk?.close();
 		this.signin.hidden = true;
 		this.frame.show(signature(token));
-		this.desk = new Desk(new Api(token, () => this.#refused(token)), kept,
-		    this.frame);
+		this.desk = new Desk(new Api(token, () => this.#refused(token)),
+		    new Kept(whose(token)), this.frame);
 		this.desk.start();
 	}
 
@@ -80,7 +88,7 @@ export class App {
 			return;
 		new Kept(whose(token)).leave(placeOf(location.pathname));
 		if (other !== null && other !== token)
-			this.signIn(other);
+			this.enter(other);
 		else
 			this.ask(isExpired(token, Date.now()) ? 'expired' : 'refused');
 	}
@@ -98,7 +106,7 @@ export class App {
 		if (token === null && this.desk)
 			this.#signOut();
 		else if (token !== null && !this.desk)
-			this.signIn(token);
+			this.enter(token);
 	}
 }
 

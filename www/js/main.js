@@ -20,11 +20,13 @@ function takeToken() {
 }
 
 const linked = takeToken();
+const kept = keptToken();
 const app = new App();
-const token = linked ?? keptToken();
 
-if (token !== null)
-	app.signIn(token);
+if (linked !== null)
+	app.signIn(linked);
+else if (kept !== null)
+	app.enter(kept);
 else
 	app.ask('none');
 

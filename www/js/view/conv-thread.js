@@ -96,11 +96,12 @@ class ConvThread extends HTMLElement {
 		this.jump.hidden = this.isAtEnd;
 	}
 
-	/** The first message in sight, and where it stands. */
+	/** The first item in sight, and where it stands.  The lines between days
+	 * are no hold: they go up as older items of their day come. */
 	#topLine() {
 		const edge = this.scroller.getBoundingClientRect().top;
 
-		for (const node of this.messages.children) {
+		for (const node of this.messages.querySelectorAll('[data-id]')) {
 			const box = node.getBoundingClientRect();
 
 			if (box.bottom > edge)

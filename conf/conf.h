@@ -89,7 +89,7 @@ int	 conf_duration(const char *, uint64_t *ms_r);
  * Read a secret: all bytes of the file path ("-" is stdin) but one newline
  * at its end.  Sets *secret_r (new, with a NUL behind it; wipe and free it)
  * and *len_r.  Returns 0, or -1 after one line on stderr: not readable,
- * empty, or over 4096 bytes.  Blocks.
+ * empty, or over 512 bytes.  Blocks.
  */
 int	 conf_secret(const char *path, char **secret_r, size_t *len_r);
 

@@ -11,7 +11,7 @@
 #include "conf.h"
 #include "conf_internal.h"
 
-#define SECRET_MAX	((size_t)4096)		/* bytes of a secret */
+#define SECRET_MAX	((size_t)512)		/* bytes of a secret */
 
 void
 conf_complain(const char *file, int line, const char *fmt, ...)

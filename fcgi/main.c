@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <bsd/string.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
@@ -112,22 +111,6 @@ configure(struct daemon *d, const char *path)
 	    check_path("control_socket", d->control.path) == -1)
 		return (-1);
 	return (load_secret(&d->edge, d->conf->jwt_secret_file));
-}
-
-static enum log_level
-level_of(int syslog_level)
-{
-	switch (syslog_level) {
-	case LOG_DEBUG:
-		return (LOG_LEVEL_DEBUG);
-	case LOG_INFO:
-	case LOG_NOTICE:
-		return (LOG_LEVEL_INFO);
-	case LOG_WARNING:
-		return (LOG_LEVEL_WARN);
-	default:
-		return (LOG_LEVEL_ERROR);
-	}
 }
 
 /* --- the process -------------------------------------------------------- */
@@ -389,7 +372,7 @@ serve(struct daemon *d)
 {
 	int rc = EXIT_CANNOT;
 
-	log_set_level(level_of(d->conf->log_level));
+	log_set_level((enum log_level)d->conf->log_level);
 	umask(077);
 	if (take_signals(d) == -1)
 		return (rc);

@@ -347,6 +347,7 @@ test_unreadable(void **state)
 static void
 test_secret(void **state)
 {
+	char big[513];
 	char *secret = NULL;
 	size_t len = 0;
 
@@ -357,6 +358,13 @@ test_secret(void **state)
 	assert_memory_equal(secret, "a\0b\n", 5);
 	free(secret);
 
+	memset(big, 'x', sizeof(big));
+	write_file("secret", big, 512);
+	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), 0);
+	assert_int_equal(len, 512);
+	free(secret);
+	write_file("secret", big, 513);
+	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), -1);
 	write_text("secret", "\n");
 	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), -1);
 	assert_int_equal(conf_secret(path_of("gone"), &secret, &len), -1);

@@ -71,6 +71,11 @@ static const struct {
 	[STORE_ONCE_LIMIT] = { 429, "rate_limit_exceeded", NULL, 60, false,
 	    "Too many idempotency keys are kept for this conversation.",
 	    NULL },
+	[STORE_METADATA_LIMIT] = { 400, "object_above_max_properties",
+	    "metadata", 0, false,
+	    "Invalid 'metadata': too many properties. Expected an object with "
+	    "at most 16 properties, but the merged object would have more.",
+	    NULL },
 	[STORE_BUSY] = { 503, "busy", NULL, 1, false,
 	    "The journal is busy. Please try again.", NULL },
 	[STORE_FULL] = { 507, "storage_full", NULL, 10, true,
@@ -81,7 +86,10 @@ static const struct {
 	[STORE_DAMAGED] = { 503, "damaged", NULL, 0, true,
 	    "What is stored of ", " is damaged; it was kept aside." },
 	[STORE_NOMEM] = { 503, "out_of_memory", NULL, 1, false,
-	    "There is no memory left; nothing was changed.", NULL }
+	    "There is no memory left; nothing was changed.", NULL },
+	[STORE_UNSURE] = { 503, "outcome_unknown", NULL, 1, false,
+	    "This was changed, but what came of it cannot be told now. "
+	    "Please retry with the same Idempotency-Key.", NULL }
 };
 
 #define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))

@@ -1,0 +1,156 @@
+#include <assert.h>
+#include <string.h>
+
+#include "api_change.h"
+#include "input.h"
+#include "query.h"
+
+static bool
+path_id(const struct request *req, size_t segment, enum store_err unknown,
+    char id_r[ID_SIZE], struct reply *rep)
+{
+	struct span s = req->segments[segment];
+
+	assert(segment < req->nsegments);
+	if (!id_is_valid(s.p, s.len)) {
+		reply_store_error(rep, unknown, s);
+		return (false);
+	}
+	memcpy(id_r, s.p, s.len);
+	id_r[s.len] = '\0';
+	return (true);
+}
+
+bool
+api_conversation_id(const struct request *req, char id_r[ID_SIZE],
+    struct reply *rep)
+{
+	return (path_id(req, 2, STORE_NOENT, id_r, rep));
+}
+
+bool
+api_item_id(const struct request *req, char id_r[ID_SIZE],
+    struct reply *rep)
+{
+	return (path_id(req, 4, STORE_NOITEM, id_r, rep));
+}
+
+enum api_verdict
+api_refused(struct request *req, struct reply *rep, enum store_err err,
+    struct span id, uint64_t lsn)
+{
+	const char *name;
+
+	switch (err) {
+	case STORE_OK:
+		assert(!"refused for a reason");
+		break;
+	case STORE_COLD:
+		name = store_tenant_name(req->caller.tenant);
+		req->cold_tenant.len = strlen(name);
+		req->cold_tenant.p = arena_copy(req->arena, name,
+		    req->cold_tenant.len);
+		if (req->cold_tenant.p != NULL)
+			return (API_COLD);
+		err = STORE_NOMEM;
+		break;
+	case STORE_BUSY:
+		return (API_BUSY);
+	default:
+		break;
+	}
+	reply_store_error(rep, err, id);
+	reply_wait(rep, lsn);
+	return (API_DONE);
+}
+
+bool
+api_change_create(struct api_change *c, const struct request *req,
+    struct reply *rep)
+{
+	memset(c, 0, sizeof(*c));
+	c->change.kind = CHANGE_CONVERSATION_CREATE;
+	c->change.user = req->caller.user;
+	c->change.metadata = (struct span){ "{}", 2 };
+	id_mint(c->change.conversation, "conv_");
+	if (!query_once(req, &c->once, rep))
+		return (false);
+	/* A retry that is only counted never shares a new conversation. */
+	c->change.once = c->once.key != NULL ? &c->once : NULL;
+	return (true);
+}
+
+bool
+api_change_of(struct api_change *c, const struct request *req,
+    enum change_kind kind, const char *id, struct reply *rep)
+{
+	memset(c, 0, sizeof(*c));
+	c->change.kind = kind;
+	c->change.user = req->caller.user;
+	c->change.once = &c->once;
+	memcpy(c->change.conversation, id, strlen(id) + 1);
+	return (query_if_match(req, &c->change.if_version, rep) &&
+	    query_once(req, &c->once, rep));
+}
+
+bool
+api_change_named(struct api_change *c, const struct request *req,
+    enum change_kind kind, struct reply *rep)
+{
+	char id[ID_SIZE];
+
+	memset(c, 0, sizeof(*c));
+	return (api_conversation_id(req, id, rep) &&
+	    api_change_of(c, req, kind, id, rep));
+}
+
+enum api_verdict
+api_change_commit(struct api_change *c, struct request *req,
+    struct reply *rep)
+{
+	const char *named = c->change.kind == CHANGE_ITEM_DELETE ?
+	    c->change.item : c->change.conversation;
+	enum store_err err;
+
+	assert(!c->is_made);
+	err = store_commit(req->edge->store, req->caller.tenant, &c->change,
+	    &c->outcome);
+	if (err == STORE_OK) {
+		c->is_made = true;
+		return (API_DONE);
+	}
+	if (err == STORE_PRECONDITION) {
+		reply_precondition(rep, c->outcome.version);
+		reply_wait(rep, c->outcome.lsn);
+		return (API_DONE);
+	}
+	if (err == STORE_METADATA_LIMIT) {
+		reply_error(rep, 400, "object_above_max_properties",
+		    "metadata", "Invalid 'metadata': too many properties. "
+		    "Expected an object with at most %d properties after the "
+		    "change.", INPUT_METADATA_MAX);
+		reply_wait(rep, c->outcome.lsn);
+		return (API_DONE);
+	}
+	/* Without the conversation there is no item to speak of. */
+	if (err == STORE_NOENT)
+		named = c->change.conversation;
+	return (api_refused(req, rep, err,
+	    (struct span){ named, strlen(named) }, c->outcome.lsn));
+}
+
+void
+api_change_done(const struct api_change *c, struct reply *rep)
+{
+	assert(c->is_made);
+	reply_wait(rep, c->outcome.lsn);
+	rep->is_change = true;
+}
+
+void
+api_change_end(struct api_change *c)
+{
+	if (c->is_made)
+		store_outcome_fini(&c->outcome);
+	c->is_made = false;
+}

@@ -64,7 +64,7 @@ struct verb {
 
 static const struct verb verbs[] = {
 	{ "config", "", 0, 0, 0, false, NULL, NULL, NULL },
-	{ "flush", "", 0, 0, 0, true, "POST", "/admin/v1/flush", NULL },
+	{ "flush", "", 0, 0, 0, true, "POST", "/admin/v1/flush", "" },
 	{ "jwt-key add", "TENANT [--kid KID] [--secret-file FILE]", 1,
 	    OPT_KID | OPT_SECRET_FILE, 0, false,
 	    "POST", "/admin/v1/tenants/%s/jwt-keys", "kid secret" },
@@ -83,8 +83,9 @@ static const struct verb verbs[] = {
 	    "POST", "/admin/v1/tenants", "" },
 	{ "tenant list", "", 0, 0, 0, false,
 	    "GET", "/admin/v1/tenants", "name" },
-	{ "token mint", "TENANT --sub USER [--scope SCOPE] [--ttl TIME]", 1,
-	    OPT_SUB | OPT_SCOPE | OPT_TTL, OPT_SUB, false,
+	{ "token mint", "TENANT --sub USER [--kid KID] [--scope SCOPE] "
+	    "[--ttl TIME]", 1, OPT_SUB | OPT_KID | OPT_SCOPE | OPT_TTL,
+	    OPT_SUB, false,
 	    "POST", "/admin/v1/tenants/%s/tokens", "token" },
 };
 

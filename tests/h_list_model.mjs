@@ -67,6 +67,10 @@ test('a changed conversation comes to the top, an unchanged one stays', () => {
 	const same = putRow(list, { ...row('a', 1), title: 'T' });
 	assert.equal(ids(same), 'b a');
 	assert.equal(same.rows[1].title, 'T');
+	const quick = { ...list, rows: [row('b', 2), { ...row('a', 2), version: 4 }] };
+	assert.equal(ids(putRow(quick, { ...row('a', 2), version: 4 })), 'b a');
+	assert.equal(ids(putRow(quick, { ...row('a', 2), version: 5 })), 'a b',
+	    'two changes within a second');
 	assert.equal(ids(dropRow(list, 'b')), 'a');
 	assert.equal(ids(list), 'b a', 'the old list is left alone');
 });

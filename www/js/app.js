@@ -73,6 +73,7 @@ export class App {
 		document.title = 'Sign in · rememberd';
 		this.signin.update({reason, draft: kept.unsent(place)});
 		this.signin.hidden = false;
+		find(this.signin, 'h1').focus();
 	}
 
 	/**

@@ -33,22 +33,22 @@ export class Renaming {
 	 * @returns {Promise<Conversation|null>} null when it failed
 	 */
 	async save(place, title) {
-		if (this.title !== title)
-			this.key = mint();
-		this.title = title;
-		this.isSaving = true;
-		this.error = '';
+		const key = this.title === title ? this.key : mint();
+		let conversation = null, error = '';
+
+		Object.assign(this, {title, key, isSaving: true, error});
 		this.changed();
 		try {
-			const conversation = await this.api.rename(place, title, this.key);
-
-			this.forget();
-			return conversation;
-		} catch (error) {
-			this.isSaving = false;
-			this.error = sentenceFor(/** @type {any} */ (error));
-			return null;
+			conversation = await this.api.rename(place, title, key);
+		} catch (failure) {
+			error = sentenceFor(/** @type {any} */ (failure));
 		}
+		if (this.key === key) {
+			Object.assign(this, {isSaving: false, error});
+			if (conversation)
+				this.forget();
+		}
+		return conversation;
 	}
 }
 
@@ -71,6 +71,5 @@ export function askAndDelete(api, place, name, deleted) {
 			if (/** @type {any} */ (error).status !== 404)
 				throw error;
 		}
-		deleted();
-	}, error => sentenceFor(/** @type {any} */ (error)));
+	}, deleted, error => sentenceFor(/** @type {any} */ (error)));
 }

@@ -1,19 +1,19 @@
 /**
  * The page of somebody who is signed in: the URL says which conversation is
- * open, the parts keep what is known, and render() shows all of it.
+ * open, the parts keep what is known, and all of it is shown after each change.
  *
- *	Listing, Reading, Outbox --changed()--> render() --update()--> views
+ *	Listing, Reading, Outbox --changed()--> paint() --update()--> views
  *	views --conv-… events--> Desk --> Listing, Reading, Outbox --> Api
  */
 
 import {askAndDelete, Renaming} from './changes.js';
 import {Listing} from './listing.js';
 import {Outbox} from './outbox.js';
+import {paint, paintComposer, titleAt} from './paint.js';
 import {Reading} from './reading.js';
 import {plainText} from './model/items.js';
 import {NEW, pathOf, placeOf} from './model/place.js';
 import {unansweredIn} from './model/thread.js';
-import {answerOf, titleOf, unsentOf} from './model/screen.js';
 import {find} from './view/dom.js';
 
 /** @typedef {import('./model/list.js').Conversation} Conversation */
@@ -79,8 +79,11 @@ export class Desk {
 			root.addEventListener(name, event =>
 			    act(/** @type {CustomEvent} */ (event).detail), {signal});
 		}
-		addEventListener('popstate', () =>
-		    this.#open(placeOf(location.pathname)), {signal});
+		addEventListener('popstate', () => {
+			/* A change of the fragment alone comes here too. */
+			if (placeOf(location.pathname) !== this.place)
+				this.#open(placeOf(location.pathname));
+		}, {signal});
 		this.listing.more();
 		this.#open(placeOf(location.pathname));
 	}
@@ -94,8 +97,13 @@ export class Desk {
 
 	/** @param {string} place */
 	go(place) {
-		if (place !== this.place)
-			history.pushState(null, '', pathOf(place));
+		if (place === this.place) {
+			this.frame.closeDrawer();
+			this.frame.composer.focusBox();
+			this.reading.refresh();
+			return;
+		}
+		history.pushState(null, '', pathOf(place));
 		this.#open(place);
 	}
 
@@ -109,65 +117,15 @@ export class Desk {
 	}
 
 	render() {
-		const {listing, reading, renaming, place, title, frame} = this;
-		const {thread, failure, isLoading} = reading;
-
-		if (this.over.signal.aborted)
-			return;
-		document.title = place === NEW || title === '' ? 'rememberd' :
-		    `${title} · rememberd`;
-		frame.list.update({
-			list: listing.list,
-			isLoading: listing.isLoading,
-			failure: listing.failure,
-			place,
-			hasDraft: id => this.kept.hasDraft(id),
-		});
-		frame.head.update({
-			place,
-			title,
-			isStored: this.#conversation() !== null,
-			isSaving: renaming.isSaving,
-			error: renaming.error,
-		});
-		frame.thread.update({
-			place, thread, failure, isLoading,
-			...answerOf(thread, this.outbox.at(place)),
-			spoken: this.spoken,
-		});
-		this.#renderComposer();
-	}
-
-	#renderComposer() {
-		const {place} = this;
-		const draft = this.kept.draft(place);
-		const sending = this.outbox.at(place);
-
-		this.frame.composer.update({
-			place,
-			text: draft.text,
-			isSending: sending.phase === 'SENDING',
-			isBlocked: sending.phase === 'ANSWERING',
-			unsent: unsentOf(draft, sending),
-		});
-	}
-
-	/** @returns {Conversation|null} the open one, as far as it is known */
-	#conversation() {
-		return this.reading.conversation ??
-		    (this.reading.failure ? null : this.listing.row(this.place) ?? null);
-	}
-
-	get title() {
-		return titleOf(this.place, this.#conversation(),
-		    this.reading.failure);
+		if (!this.over.signal.aborted)
+			paint(this);
 	}
 
 	/** @param {string} place @param {string} text */
 	#draft(place, text) {
 		this.outbox.retype(place, text);
 		if (place === this.place)
-			this.#renderComposer();
+			paintComposer(this);
 	}
 
 	/** @param {string} text */
@@ -183,8 +141,11 @@ export class Desk {
 			this.outbox.ask(this.place, item);
 	}
 
-	/** @param {Conversation} conversation */
+	/** A message may find its conversation after its writer has signed out.
+	 * @param {Conversation} conversation */
 	#created(conversation) {
+		if (this.over.signal.aborted)
+			return;
 		if (this.place === NEW) {
 			history.replaceState(null, '', pathOf(conversation.id));
 			this.reading.adopt(conversation);
@@ -195,9 +156,11 @@ export class Desk {
 	/** @param {string} place @param {Item[]} items */
 	#stored(place, items) {
 		this.reading.append(place, items);
-		this.frame.thread.toEnd();
-		if (!this.reading.thread.isKnown)
-			this.reading.refresh();
+		if (place === this.place) {
+			this.frame.thread.toEnd();
+			if (!this.reading.thread.isKnown)
+				this.reading.refresh();
+		}
 		if (this.listing.failure)
 			this.listing.more();
 		this.render();
@@ -260,7 +223,7 @@ export class Desk {
 	#delete() {
 		const {place} = this;
 
-		askAndDelete(this.api, place, this.title, () => {
+		askAndDelete(this.api, place, titleAt(this), () => {
 			this.outbox.discard(place);
 			if (place === this.place) {
 				history.replaceState(null, '', pathOf(NEW));

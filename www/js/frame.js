@@ -30,6 +30,9 @@ export class Frame {
 			if (document.visibilityState === 'visible')
 				emit(this.root, 'conv-look');
 		});
+		/* With room for both there is no drawer to be open. */
+		matchMedia('(max-width: 52rem)').addEventListener('change',
+		    () => this.closeDrawer());
 		addEventListener('online', () => emit(this.root, 'conv-look'));
 	}
 
@@ -69,9 +72,13 @@ export class Frame {
 		const isPlain = event.button === 0 && !event.ctrlKey &&
 		    !event.metaKey && !event.shiftKey && !event.altKey;
 
-		if (link?.getAttribute('href')?.startsWith('/') && isPlain) {
+		if (link && isPlain) {
 			event.preventDefault();
-			emit(this.root, 'conv-go', {place: placeOf(link.pathname)});
+			if (link.hash)
+				find(this.root, link.hash).focus();
+			else
+				emit(this.root, 'conv-go',
+				    {place: placeOf(link.pathname)});
 		}
 		switch (target.closest('button')?.dataset.do) {
 		case 'close':

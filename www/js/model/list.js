@@ -11,6 +11,7 @@
  * @property {string|null} [preview]
  * @property {number} created_at seconds
  * @property {number} [updated_at] seconds
+ * @property {number} [version]	rises with each change
  * @property {number} [item_count]
  *
  * @typedef {{data: Conversation[], has_more: boolean, last_id: string|null,
@@ -76,8 +77,8 @@ export function refreshTop(list, page) {
 }
 
 /**
- * A conversation as it is now.  It comes to the top when it is new or has
- * changed since; otherwise it keeps its place.
+ * A conversation as it is now.  It comes to the top when it is new or was
+ * changed last of all; otherwise it keeps its place.
  *
  * @param {List} list
  * @param {Conversation} conversation
@@ -85,8 +86,13 @@ export function refreshTop(list, page) {
  */
 export function putRow(list, conversation) {
 	const old = list.rows.find(c => c.id === conversation.id);
+	const time = timeOf(conversation);
+	/* Within one second, what changed now is later than what had. */
+	const isLast = !old || time > timeOf(old) ||
+	    ((conversation.version ?? 0) > (old.version ?? 0) &&
+	    time >= timeOf(list.rows[0]));
 
-	if (old && timeOf(old) >= timeOf(conversation)) {
+	if (!isLast) {
 		return {...list, rows: list.rows.map(c =>
 		    c.id === conversation.id ? conversation : c)};
 	}

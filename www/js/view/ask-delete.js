@@ -8,9 +8,10 @@ import {find, setText} from './dom.js';
 /**
  * @param {string} name of what will be deleted
  * @param {() => Promise<void>} remove may be called again after it failed
+ * @param {() => void} removed called when the dialog has closed after it
  * @param {(error: unknown) => string} explain
  */
-export function askDelete(name, remove, explain) {
+export function askDelete(name, remove, removed, explain) {
 	/** @type {HTMLDialogElement} */
 	const dialog = find(document, '#delete');
 	const form = find(dialog, 'form');
@@ -30,7 +31,9 @@ export function askDelete(name, remove, explain) {
 		button.disabled = true;
 		try {
 			await remove();
+			/* Closing gives the focus back to where it was: first that. */
 			dialog.close();
+			removed();
 		} catch (failure) {
 			setText(error, explain(failure));
 			setText(button, 'Try again');

@@ -14,6 +14,7 @@ import {emit, find, setAttribute, setText} from './dom.js';
  * @property {string} text	the draft
  * @property {boolean} isSending
  * @property {boolean} isBlocked	an answer is awaited: write, but do not send
+ * @property {boolean} isUseless	there is nothing to write to
  * @property {string} unsent	why the text still stands here; '' for no reason
  */
 
@@ -45,6 +46,7 @@ class ConvComposer extends HTMLElement {
 	update(view) {
 		const isOther = this.place !== view.place;
 
+		this.hidden = view.isUseless;
 		this.place = view.place;
 		this.isBusy = view.isSending || view.isBlocked;
 		if (this.box.value !== view.text) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "atomicfile.h"
@@ -264,6 +265,28 @@ identify(struct store *s, struct buf *epochs)
 
 /* --- open and close ----------------------------------------------------- */
 
+/*
+ * Open and lock STORE/lock.  A process that was killed by force holds its
+ * files until its last thread is gone, so whoever starts right behind it
+ * looks again for a second.  Returns the descriptor, or -1.
+ */
+static int
+open_lock(const struct store *s)
+{
+	static const struct timespec pause = { 0, 10 * 1000 * 1000 };
+	int fd, i;
+
+	for (i = 0; i < 100; i++) {
+		fd = flopenat(s->dirfd, "lock",
+		    O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+		if (fd != -1 || errno != EWOULDBLOCK)
+			return (fd);
+		(void)nanosleep(&pause, NULL);
+	}
+	errno = EWOULDBLOCK;
+	return (-1);
+}
+
 /* Take STORE/lock, with our pid in it.  -1 with EWOULDBLOCK and *holder_r. */
 static int
 take_lock(struct store *s, pid_t *holder_r)
@@ -272,8 +295,7 @@ take_lock(struct store *s, pid_t *holder_r)
 	ssize_t n;
 	int fd;
 
-	s->lockfd = flopenat(s->dirfd, "lock",
-	    O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+	s->lockfd = open_lock(s);
 	if (s->lockfd == -1) {
 		if (errno != EWOULDBLOCK) {
 			log_err("%s/lock", s->o.dir);

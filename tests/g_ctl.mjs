@@ -155,6 +155,17 @@ test('a tenant whose name has the longest form', async () => {
 	ok(await it.req('GET', '/conversations', { key: u.key }));
 });
 
+test('a daemon started right behind one that was killed takes the store',
+    async () => {
+	for (let i = 0; i < 10; i++) {
+		await it.kill9({ wait: false });
+		await it.restart();
+	}
+	await it.kill9({ wait: false });
+	good(it.ctl(['tenant', 'list']));
+	await it.restart();
+});
+
 test('a second daemon says who holds the store and exits 1', async () => {
 	const dir = scratch();
 	const conf = path.join(dir, 'second.conf');
@@ -282,6 +293,6 @@ test('files are for the daemon alone', () => {
 });
 
 test('secrets are never read from the command line', () => {
-	for (const page of ['--secret', '--key'])
-		usage(it.ctl(['jwt-key', 'add', it.tenant, page, 'x']));
+	for (const args of [['--key', 'x'], ['--password=x'], ['x']])
+		usage(it.ctl(['jwt-key', 'add', it.tenant, ...args]));
 });

@@ -85,12 +85,13 @@ function readEnv(file)
 	}));
 }
 
-/** Is process pid there (and no zombie)? */
+/** Is process pid there, or a thread of it? */
 export function isAlive(pid)
 {
 	try {
 		const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-		return !/\) [ZX] /.test(stat);
+		return !/\) [ZX] /.test(stat) ||
+		    fs.readdirSync(`/proc/${pid}/task`).length > 1;
 	} catch {
 		return false;
 	}
@@ -195,7 +196,7 @@ class Instance {
 	}
 
 	/** End the daemon with SIGKILL and wait until it is gone. */
-	async kill9()
+	async kill9({ wait = true } = {})
 	{
 		const pid = this.pid;
 		try {
@@ -205,7 +206,9 @@ class Instance {
 				throw e;
 			throw new Error(`the daemon (pid ${pid}) was gone before`);
 		}
-		await until(() => !isAlive(pid), 10_000, `end of pid ${pid}`);
+		if (wait)
+			await until(() => !isAlive(pid), 10_000,
+			    `end of pid ${pid}`);
 	}
 
 	/** Ask the daemon to end and wait; returns its exit status if known. */
@@ -409,13 +412,14 @@ export async function start({ include, args = [], dir = scratch() } = {})
 
 /**
  * For a test file: one instance for all its tests, and a test() after each of
- * which the log is judged.
+ * which the log is judged.  setup(instance) runs before the first of them.
  *
  *	const { test, it } = suite({ include });	it.req(...)
  */
 export function suite(options = {})
 {
 	const holder = { failed: false };
+	const file = path.basename(process.argv[1], '.mjs');
 	const it = new Proxy({}, {
 		get: (_, name) => {
 			const v = holder.instance?.[name];
@@ -424,13 +428,25 @@ export function suite(options = {})
 		},
 	});
 	before(async () => {
-		holder.instance = await start(options);
+		try {
+			const instance = await start(options);
+			holder.instance = instance;
+			await options.setup?.(instance);
+		} catch (e) {
+			holder.error = e;
+		}
 	});
 	after(async () => {
 		await holder.instance?.stop({ keep: holder.failed });
 	});
 	const test = (name, fn, { timeout = 60_000 } = {}) => {
-		nodeTest(name, { timeout: timeout * patience }, async (t) => {
+		nodeTest(`${file}: ${name}`, { timeout: timeout * patience },
+		    async (t) => {
+			if (holder.error !== undefined) {
+				const e = holder.error;
+				holder.error = new Error('not set up');
+				throw e;
+			}
 			try {
 				await fn(t);
 				const bad = holder.instance.complaints();

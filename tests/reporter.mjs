@@ -6,11 +6,17 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
-const files = new Map();
 
 function nameOf(file)
 {
 	return file === undefined ? '?' : path.basename(file);
+}
+
+/* Tests made by the harness's suite() name their file themselves. */
+function titleOf(data)
+{
+	return nameOf(data.file) === 'harness.mjs' ? data.name :
+	    `${path.basename(data.file ?? '?', '.mjs')}: ${data.name}`;
 }
 
 function story(data)
@@ -31,32 +37,25 @@ export default async function* reporter(source)
 {
 	const began = Date.now();
 	for await (const { type, data } of source) {
-		const f = files.get(nameOf(data?.file)) ?? { n: 0, began: Date.now() };
 		switch (type) {
-		case 'test:start':
-			files.set(nameOf(data.file), f);
-			break;
 		case 'test:pass':
 			if (!isCounted(data))
 				break;
-			f.n++;
 			if (data.skip !== undefined || data.todo !== undefined) {
 				counts.skipped++;
-				yield `    skip  ${nameOf(data.file)}: ${data.name}` +
+				yield `    skip  ${titleOf(data)}` +
 				    ` (${data.skip ?? data.todo})\n`;
 			} else
 				counts.passed++;
 			if (data.details.duration_ms > 15000)
-				yield `    slow  ${nameOf(data.file)}: ${data.name} ` +
+				yield `    slow  ${titleOf(data)} ` +
 				    `${(data.details.duration_ms / 1000).toFixed(1)} s\n`;
 			break;
 		case 'test:fail':
 			if (!isCounted(data))
 				break;
-			f.n++;
 			counts.failed++;
-			yield `    FAIL  ${nameOf(data.file)}:${data.line ?? 0}: ` +
-			    `${data.name}\n${story(data)}\n`;
+			yield `    FAIL  ${titleOf(data)}\n${story(data)}\n`;
 			break;
 		case 'test:stderr':
 		case 'test:stdout':
@@ -64,7 +63,8 @@ export default async function* reporter(source)
 			break;
 		case 'test:summary':
 			if (data.file !== undefined)
-				yield `    ${nameOf(data.file)}: ${f.n} tests, ` +
+				yield `    ${nameOf(data.file)}: ` +
+				    `${data.counts.tests} tests, ` +
 				    `${(data.duration_ms / 1000).toFixed(1)} s\n`;
 			break;
 		}

@@ -72,7 +72,6 @@ test('create takes no argument, {}, null and an empty list of items', async () =
 		const page = await c.conversations.items.list(conv.id);
 		assert.deepEqual(page.data, []);
 		assert.equal(page.has_more, false);
-		assert.equal(page.first_id, '');
 		assert.equal(page.last_id, '');
 	}
 });

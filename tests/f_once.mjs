@@ -175,7 +175,7 @@ test('outcomes survive kill -9, and a clean restart', async () => {
 		    `/conversations/${doomed}`, { headers: hd }));
 		refused(await it.req('GET', `/conversations/${doomed}`), 404);
 		assert.equal((await items(conv)).length, 1);
-		ok(await send(conv, 'between', { 'idempotency-key': 'between' }));
+		ok(await send(conv, 'between', { 'idempotency-key': fresh() }));
 		ok(await it.req('DELETE', `/conversations/${conv}/items/` +
 		    (await items(conv))[1].id));
 	}

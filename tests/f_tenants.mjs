@@ -7,7 +7,6 @@ import { createHmac, createSign, generateKeyPairSync, randomBytes } from
     'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { before } from 'node:test';
 import { suite, ok, refused, user, jwt, text, scratch, must } from
     './harness.mjs';
 
@@ -16,19 +15,19 @@ const operatorFile = path.join(operatorDir, 'operator-secret');
 const operatorSecret = randomBytes(32).toString('hex');
 fs.writeFileSync(operatorFile, operatorSecret + '\n', { mode: 0o600 });
 
-const { test, it } = suite({ args: ['--jwt-secret', operatorFile] });
-
 const names = { a: 'walls-a', b: 'walls-b' };
 const secrets = {};
 const keys = {};
-before(() => {
-	keys.a = it.addTenant(names.a).key;
-	keys.b = it.addTenant(names.b).key;
-	secrets.a1 = it.addJwtKey(names.a, 'a1');
-	secrets.a2 = it.addJwtKey(names.a, 'a2');
-	secrets.b1 = it.addJwtKey(names.b, 'b1');
+
+const { test, it } = suite({ args: ['--jwt-secret', operatorFile],
+    setup: (made) => {
+	keys.a = made.addTenant(names.a).key;
+	keys.b = made.addTenant(names.b).key;
+	secrets.a1 = made.addJwtKey(names.a, 'a1');
+	secrets.a2 = made.addJwtKey(names.a, 'a2');
+	secrets.b1 = made.addJwtKey(names.b, 'b1');
 	fs.rmSync(operatorDir, { recursive: true });
-});
+} });
 
 const token = (sub, more = {}, kid = 'a1', tenant = names.a) =>
     jwt(secrets[kid], { tenant, sub, ...more }, { header: { kid } });

@@ -122,9 +122,9 @@ validate_origins(cfg_t *cfg, cfg_opt_t *opt)
 
 		if (is_origin(origin))
 			continue;
-		conf_complain(cfg->filename, cfg->line, "allowed_origins: \"%s\": "
-		    "expected an origin such as \"https://app.example\", "
-		    "without a path", origin);
+		conf_complain(cfg->filename, cfg->line,
+		    "allowed_origins: \"%s\": expected an origin such as "
+		    "\"https://app.example\", without a path", origin);
 		return (-1);
 	}
 	return (0);
@@ -147,9 +147,9 @@ validate_tenant(cfg_t *cfg, cfg_opt_t *opt)
 
 	if (is_tenant_name(cfg_title(tenant)))
 		return (0);
-	conf_complain(cfg->filename, cfg->line, "tenant \"%s\": expected 1 to 63 "
-	    "of a-z, 0-9, _ and -, beginning with a letter or digit",
-	    cfg_title(tenant));
+	conf_complain(cfg->filename, cfg->line,
+	    "tenant \"%s\": expected 1 to 63 of a-z, 0-9, _ and -, beginning "
+	    "with a letter or digit", cfg_title(tenant));
 	return (-1);
 }
 
@@ -190,14 +190,15 @@ parse_file(cfg_t *cfg, const char *file, int line, const char *path)
 	int rc = -1;
 
 	if ((fp = fopen(path, "r")) == NULL) {
-		conf_complain(file, line, "cannot read %s: %s: expected a readable "
-		    "file", path, strerror(errno));
+		conf_complain(file, line,
+		    "cannot read %s: %s: expected a readable file", path,
+		    strerror(errno));
 		return (-1);
 	}
 	if (conf_read_all(fp, FILE_MAX, &text, &len) == -1) {
-		conf_complain(file, line, "cannot read %s: %s: expected a readable "
-		    "file of at most %zu bytes", path, strerror(errno),
-		    FILE_MAX);
+		conf_complain(file, line,
+		    "cannot read %s: %s: expected a readable file of at most "
+		    "%zu bytes", path, strerror(errno), FILE_MAX);
 		fclose(fp);
 		return (-1);
 	}
@@ -219,14 +220,15 @@ include(cfg_t *cfg, cfg_opt_t *opt, int argc, const char **argv)
 
 	(void)opt;
 	if (argc != 1) {
-		conf_complain(cfg->filename, cfg->line, "include with %d arguments: "
-		    "expected include(\"FILE\")", argc);
+		conf_complain(cfg->filename, cfg->line,
+		    "include with %d arguments: expected include(\"FILE\")",
+		    argc);
 		return (-1);
 	}
 	if (depth == INCLUDE_MAX) {
-		conf_complain(cfg->filename, cfg->line, "include(\"%s\") too deep: "
-		    "expected at most %d files within files", argv[0],
-		    INCLUDE_MAX);
+		conf_complain(cfg->filename, cfg->line,
+		    "include(\"%s\") too deep: expected at most %d files "
+		    "within files", argv[0], INCLUDE_MAX);
 		return (-1);
 	}
 	if (argv[0][0] == '/' || slash == NULL)
@@ -332,7 +334,8 @@ parser_new(void)
 	setlocale(LC_ALL, "C");
 	cfg_set_error_function(cfg, confuse_error);
 	for (i = 0; i < conf_noptions; i++)
-		cfg_set_validate_func(cfg, conf_options[i].name, validate_option);
+		cfg_set_validate_func(cfg, conf_options[i].name,
+		    validate_option);
 	cfg_set_validate_func(cfg, "tenant", validate_tenant);
 	cfg_set_validate_func(cfg, "tenant|allowed_origins",
 	    validate_origins);

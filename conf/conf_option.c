@@ -186,7 +186,8 @@ set_mode(mode_t *member, const char *value, uint64_t max)
 }
 
 int
-conf_option_set(const struct conf_option *o, struct conf *conf, const char *value)
+conf_option_set(const struct conf_option *o, struct conf *conf,
+    const char *value)
 {
 	void *member = (char *)conf + o->offset;
 	uint64_t n;

@@ -78,8 +78,9 @@ conf_prepare(char *text, size_t len, const char *file)
 		}
 	}
 	if (state == QUOTED) {
-		conf_complain(file, line, "unterminated string: expected %c before "
-		    "the end of the line", quote);
+		conf_complain(file, line,
+		    "unterminated string: expected %c before the end of the "
+		    "line", quote);
 		return (-1);
 	}
 	if (state == BLOCK) {
@@ -130,8 +131,9 @@ conf_secret(const char *path, char **secret_r, size_t *len_r)
 	}
 	rc = conf_read_all(fp, SECRET_MAX, &secret, &len);
 	if (rc == -1)
-		conf_complain(path, 1, "%s: expected a readable secret of at most "
-		    "%zu bytes", strerror(errno), SECRET_MAX);
+		conf_complain(path, 1,
+		    "%s: expected a readable secret of at most %zu bytes",
+		    strerror(errno), SECRET_MAX);
 	if (!is_stdin)
 		fclose(fp);
 	if (rc == -1)

@@ -1,0 +1,1010 @@
+/*
+ * fcgi/worker: what waits is parked and blocks nobody.  The loops are the real
+ * ones, over sockets; the store is a number that the test moves, and the
+ * handlers do what the address says.
+ */
+
+#include <fastcgi.h>
+
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conf/conf.h"
+#include "fcgi/client.h"
+#include "fcgi/route.h"
+#include "fcgi/worker.h"
+#include "store/lock.h"
+#include "store/sys.h"
+#include "tempdir.h"
+#include "wirebytes.h"
+
+#define TIMEOUT_MS	10000
+
+/* --- the store ---------------------------------------------------------- */
+
+struct store_waiter {
+	int		 efd;
+	uint64_t	 wanted;	/* 0: nothing */
+};
+
+static struct lock lck;
+static struct store_waiter waiters[4];
+static uint64_t durable;
+static enum store_err health;
+static atomic_uint calls;		/* of route_dispatch */
+static atomic_uint warmed;		/* of store_warm */
+static atomic_bool is_warm, is_busy, is_shut;
+
+/* Move what is durable, or break, and wake whom it concerns. */
+static void
+move(uint64_t lsn, enum store_err err)
+{
+	size_t i;
+
+	lock_take(&lck);
+	for (i = 0; i < 4; i++)
+		if (waiters[i].wanted != 0 && (waiters[i].wanted <= lsn ||
+		    waiters[i].wanted == UINT64_MAX || err != health)) {
+			waiters[i].wanted = 0;
+			eventfd_write(waiters[i].efd, 1);
+		}
+	durable = lsn;
+	health = err;
+	lock_give(&lck);
+}
+
+uint64_t
+store_durable(struct store *s)
+{
+	uint64_t lsn;
+
+	(void)s;
+	lock_take(&lck);
+	lsn = durable;
+	lock_give(&lck);
+	return (lsn);
+}
+
+enum store_err
+store_health(struct store *s)
+{
+	enum store_err err;
+
+	(void)s;
+	lock_take(&lck);
+	err = health;
+	lock_give(&lck);
+	return (err);
+}
+
+int
+store_subscribe(struct store *s, int efd, struct store_waiter **w_r)
+{
+	size_t i;
+
+	(void)s;
+	for (i = 0; i < 4 && waiters[i].efd != 0; i++)
+		;
+	waiters[i].efd = efd;
+	*w_r = &waiters[i];
+	return (0);
+}
+
+void
+store_unsubscribe(struct store *s, struct store_waiter *w)
+{
+	(void)s;
+	lock_take(&lck);
+	w->efd = 0;
+	w->wanted = 0;
+	lock_give(&lck);
+}
+
+void
+store_want(struct store *s, struct store_waiter *w, uint64_t lsn)
+{
+	(void)s;
+	lock_take(&lck);
+	if (lsn <= durable)
+		eventfd_write(w->efd, 1);
+	else if (w->wanted == 0 || lsn < w->wanted)
+		w->wanted = lsn;
+	lock_give(&lck);
+}
+
+/* In a helper's thread: as slow as the test says. */
+enum store_err
+store_warm(struct store *s, const char *name, size_t len)
+{
+	(void)s;
+	assert_int_equal(len, 4);
+	assert_memory_equal(name, "acme", 4);
+	warmed++;
+	while (is_shut)
+		usleep(1000);
+	return (STORE_OK);
+}
+
+void
+store_tenant_put(struct tenant *t)
+{
+	(void)t;
+}
+
+const char *
+store_tenant_name(const struct tenant *t)
+{
+	(void)t;
+	return ("acme");
+}
+
+/* --- the handlers ------------------------------------------------------- */
+
+static enum api_verdict
+make_cold(struct request *req)
+{
+	req->cold_tenant = (struct span){ "acme", 4 };
+	return (API_COLD);
+}
+
+/* /echo, /big/BYTES, /change/LSN, /read/LSN, /cold, /never, /busy */
+enum api_verdict
+route_dispatch(struct request *req, struct reply *rep)
+{
+	uint64_t n = 0;
+
+	calls++;
+	if (req->nsegments > 1)
+		n = strtoull(req->segments[1].p, NULL, 10);
+	if (request_segment_is(req, 0, "never"))
+		return (make_cold(req));
+	if (request_segment_is(req, 0, "cold") && !is_warm)
+		return (make_cold(req));
+	if (request_segment_is(req, 0, "busy") && is_busy)
+		return (API_BUSY);
+	reply_start(rep, 200);
+	if (request_segment_is(req, 0, "big")) {
+		assert_true(buf_reserve(&rep->body, n));
+		memset(rep->body.data, 'x', n);
+		rep->body.len = n;
+		return (API_DONE);
+	}
+	rep->is_change = request_segment_is(req, 0, "change");
+	reply_wait(rep, n);
+	buf_adds(&rep->body, req->is_control ? "control:" : "");
+	buf_add(&rep->body, req->body.p, req->body.len);
+	return (API_DONE);
+}
+
+/* --- the pool ----------------------------------------------------------- */
+
+static struct conf conf;
+static struct edge edge;
+static struct helper *helper;
+static struct workers *workers;
+static struct workers_options options;
+static char public_path[108], control_path[108];
+static int dirfd_;
+
+static int
+listen_at(char path[108], const char *name)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd;
+
+	snprintf(path, 108, "%s/%s", tempdir_path, name);
+	strcpy(sun.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, 100), 0);
+	return (fd);
+}
+
+static void
+stop_workers(void)
+{
+	workers_stop(workers);
+	helper_free(helper);
+	workers_free(workers);
+	workers = NULL;
+}
+
+static int
+start(void **state)
+{
+	(void)state;
+	durable = 0;
+	health = STORE_OK;
+	is_warm = is_busy = is_shut = false;
+	calls = warmed = 0;
+	conf = (struct conf){ .max_body = 100000, .request_timeout = 60000 };
+	edge = (struct edge){ .conf = &conf };
+	dirfd_ = tempdir_open();
+	helper = helper_new(2, 8);
+	assert_non_null(helper);
+	options = (struct workers_options){ .edge = &edge, .helper = helper,
+	    .n = 1, .max_conns = 1000, .stop_ms = 300 };
+	options.public_fd = listen_at(public_path, "public");
+	options.control_fd = listen_at(control_path, "control");
+	workers = workers_start(&options);
+	assert_non_null(workers);
+	return (0);
+}
+
+static int
+stop(void **state)
+{
+	(void)state;
+	is_shut = false;
+	if (workers != NULL)
+		stop_workers();
+	close(options.public_fd);
+	close(options.control_fd);
+	tempdir_close(dirfd_);
+	return (0);
+}
+
+/* Again with other options. */
+static void
+restart(void)
+{
+	stop_workers();
+	helper = helper_new(2, 8);
+	options.helper = helper;
+	workers = workers_start(&options);
+	assert_non_null(workers);
+}
+
+/* --- clients ------------------------------------------------------------ */
+
+static struct client *
+dial(void)
+{
+	struct client *c = client_open(public_path, TIMEOUT_MS);
+
+	assert_non_null(c);
+	return (c);
+}
+
+static void
+send_to(struct client *c, const char *uri, const char *body)
+{
+	assert_int_equal(client_send_request(c, "POST", uri, NULL, body,
+	    strlen(body)), 0);
+}
+
+static void
+assert_reply(struct client *c, int status, const char *body)
+{
+	struct client_reply r;
+
+	assert_int_equal(client_read_reply(c, &r), 0);
+	assert_int_equal(r.status, status);
+	assert_non_null(strstr(r.body, body));
+	client_reply_fini(&r);
+}
+
+/* Ask and be answered. */
+static void
+assert_served(struct client *c, const char *body)
+{
+	send_to(c, "/echo", body);
+	assert_reply(c, 200, body);
+}
+
+static bool
+is_silent(struct client *c, int ms)
+{
+	struct pollfd pfd = { .fd = client_fd(c), .events = POLLIN };
+
+	return (poll(&pfd, 1, ms) == 0);
+}
+
+/* The daemon has closed it, with nothing more to read. */
+static void
+assert_closed(struct client *c)
+{
+	struct client_record *r = malloc(sizeof(*r));
+
+	assert_int_equal(client_read_record(c, r), -1);
+	assert_true(errno == ECONNRESET || errno == EPIPE);
+	free(r);
+	client_close(c);
+}
+
+static void
+send_buf(struct client *c, struct buf *b)
+{
+	assert_int_equal(client_send(c, b->data, b->len), 0);
+	buf_fini(b);
+}
+
+/* Wait until the handlers were called n times in all. */
+static void
+await(atomic_uint *count, unsigned int n)
+{
+	int64_t end = sys_monotonic_ms() + TIMEOUT_MS;
+
+	while (*count < n) {
+		assert_true(sys_monotonic_ms() < end);
+		usleep(1000);
+	}
+}
+
+/* --- tests -------------------------------------------------------------- */
+
+static void
+keep_alive(void **state)
+{
+	struct client *c = dial(), *op = client_open(control_path, TIMEOUT_MS);
+	int i;
+
+	(void)state;
+	for (i = 0; i < 50; i++)
+		assert_served(c, i % 2 == 0 ? "\"a\"" : "\"bcd\"");
+	send_to(op, "/echo", "x");
+	assert_reply(op, 200, "control:x");
+	client_close(op);
+	client_close(c);
+}
+
+static void
+not_kept(void **state)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct client *c = dial();
+
+	(void)state;
+	put_request(&b, 1, 0, "POST", "/echo", "3", "abc");
+	send_buf(c, &b);
+	assert_reply(c, 200, "abc");
+	assert_closed(c);
+}
+
+static void
+one_byte_writes(void **state)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct client *c = dial();
+	size_t i;
+
+	(void)state;
+	put_request(&b, 1, FCGI_KEEP_CONN, "POST", "/echo", "5", "hello");
+	for (i = 0; i < b.len; i++)
+		assert_int_equal(client_send(c, b.data + i, 1), 0);
+	assert_reply(c, 200, "hello");
+	buf_fini(&b);
+	assert_served(c, "again");
+	client_close(c);
+}
+
+/* Each waits for the one before it, and their order stays. */
+static void
+pipelined(void **state)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct client *c = dial();
+	char digit[2] = "0";
+	int i;
+
+	(void)state;
+	put_request(&b, 1, FCGI_KEEP_CONN, "POST", "/change/5", "4", "slow");
+	for (i = 0; i < 9; i++) {
+		digit[0] = (char)('0' + i);
+		put_request(&b, 1, FCGI_KEEP_CONN, "POST", "/echo", "1",
+		    digit);
+	}
+	send_buf(c, &b);
+	await(&calls, 1);
+	assert_true(is_silent(c, 50));
+	assert_int_equal(calls, 1);
+	move(5, STORE_OK);
+	assert_reply(c, 200, "slow");
+	for (i = 0; i < 9; i++) {
+		digit[0] = (char)('0' + i);
+		assert_reply(c, 200, digit);
+	}
+	assert_served(c, "more");
+	client_close(c);
+}
+
+static void
+parked_blocks_nobody(void **state)
+{
+	struct client *parked[20], *c = dial();
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20; i++) {
+		parked[i] = dial();
+		send_to(parked[i], "/change/10", "parked");
+	}
+	await(&calls, 20);
+	for (i = 0; i < 100; i++)
+		assert_served(c, "free");
+	for (i = 0; i < 20; i++)
+		assert_true(is_silent(parked[i], 0));
+	move(10, STORE_OK);
+	for (i = 0; i < 20; i++) {
+		assert_reply(parked[i], 200, "parked");
+		client_close(parked[i]);
+	}
+	client_close(c);
+}
+
+/* Lower lsns go first, in whatever order they came. */
+static void
+parked_in_order(void **state)
+{
+	static const char *const uris[] = { "/change/12", "/read/11",
+	    "/change/13", "/change/11", "/read/14", "/change/10" };
+	static const int at[] = { 12, 11, 13, 11, 14, 10 };
+	struct client *c[6];
+	int i, lsn;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		c[i] = dial();
+		send_to(c[i], uris[i], "x");
+		await(&calls, (unsigned int)i + 1);
+	}
+	for (lsn = 10; lsn <= 14; lsn++) {
+		move((uint64_t)lsn, STORE_OK);
+		for (i = 0; i < 6; i++) {
+			if (at[i] == lsn)
+				assert_reply(c[i], 200, "x");
+			else if (at[i] > lsn)
+				assert_true(is_silent(c[i], 5));
+		}
+	}
+	for (i = 0; i < 6; i++)
+		client_close(c[i]);
+}
+
+/* What was not safe when the journal broke is not claimed, nor shown. */
+static void
+journal_breaks(void **state)
+{
+	struct client *safe = dial(), *change = dial(), *read = dial();
+
+	(void)state;
+	send_to(safe, "/change/3", "safe");
+	send_to(change, "/change/4", "lost");
+	send_to(read, "/read/4", "seen");
+	await(&calls, 3);
+	move(3, STORE_SICK);
+	assert_reply(safe, 200, "safe");
+	assert_reply(change, 503, "outcome_unknown");
+	assert_reply(read, 503, "storage_unavailable");
+	/* While it lasts: what is durable is shown, what is not waits not. */
+	send_to(safe, "/read/3", "seen");
+	assert_reply(safe, 200, "seen");
+	send_to(read, "/read/4", "seen");
+	assert_reply(read, 503, "storage_unavailable");
+	move(4, STORE_OK);
+	send_to(read, "/read/4", "seen");
+	assert_reply(read, 200, "seen");
+	client_close(safe);
+	client_close(change);
+	client_close(read);
+}
+
+static void
+abort_while_parked(void **state)
+{
+	struct client *c = dial();
+	struct client_record *r = malloc(sizeof(*r));
+
+	(void)state;
+	send_to(c, "/change/1", "x");
+	await(&calls, 1);
+	assert_int_equal(client_send_record(c, FCGI_ABORT_REQUEST, 1, NULL, 0),
+	    0);
+	assert_int_equal(client_read_record(c, r), 0);
+	assert_int_equal(r->type, FCGI_END_REQUEST);
+	move(1, STORE_OK);
+	assert_true(is_silent(c, 20));
+	assert_served(c, "again");
+	free(r);
+	client_close(c);
+}
+
+static void
+gone_while_parked(void **state)
+{
+	struct client *c = dial(), *other = dial();
+
+	(void)state;
+	send_to(c, "/change/1", "x");
+	await(&calls, 1);
+	client_close(c);
+	assert_served(other, "x");
+	move(1, STORE_OK);
+	assert_served(other, "x");
+	client_close(other);
+}
+
+static void
+cold(void **state)
+{
+	struct client *c = dial(), *other = dial();
+
+	(void)state;
+	is_shut = true;
+	send_to(c, "/cold", "thaw");
+	await(&warmed, 1);
+	assert_served(other, "x");
+	assert_true(is_silent(c, 20));
+	is_warm = true;
+	is_shut = false;
+	assert_reply(c, 200, "thaw");
+
+	/* One that never gets warm is given up. */
+	send_to(c, "/never", "x");
+	assert_reply(c, 503, "busy");
+	assert_true(warmed > 2 && warmed < 20);
+	client_close(other);
+	client_close(c);
+}
+
+/* The client goes, or aborts, while a helper is at it; another comes late. */
+static void
+gone_while_cold(void **state)
+{
+	struct client *gone = dial(), *aborting = dial(), *c[20];
+	struct client_record *r = malloc(sizeof(*r));
+	int i, busy = 0;
+	struct client_reply reply;
+
+	(void)state;
+	is_shut = true;
+	send_to(gone, "/cold", "x");
+	send_to(aborting, "/cold", "x");
+	await(&warmed, 2);
+	client_close(gone);
+	client_send_record(aborting, FCGI_ABORT_REQUEST, 1, NULL, 0);
+	assert_int_equal(client_read_record(aborting, r), 0);
+	assert_int_equal(r->type, FCGI_END_REQUEST);
+	/* The queue holds eight: the rest is told to come again. */
+	for (i = 0; i < 20; i++) {
+		c[i] = dial();
+		send_to(c[i], "/cold", "x");
+	}
+	await(&calls, 22);
+	is_warm = true;
+	is_shut = false;
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(client_read_reply(c[i], &reply), 0);
+		busy += reply.status == 503;
+		client_reply_fini(&reply);
+		client_close(c[i]);
+	}
+	assert_int_equal(busy, 12);
+	assert_served(aborting, "x");
+	free(r);
+	client_close(aborting);
+}
+
+static void
+busy(void **state)
+{
+	struct client *c = dial(), *gone = dial(), *other = dial();
+
+	(void)state;
+	is_busy = true;
+	send_to(c, "/busy", "in");
+	send_to(gone, "/busy", "in");
+	await(&calls, 2);
+	client_close(gone);
+	assert_served(other, "x");
+	is_busy = false;
+	move(1, STORE_OK);
+	assert_reply(c, 200, "in");
+
+	/* Not for ever. */
+	is_busy = true;
+	send_to(c, "/busy", "in");
+	assert_reply(c, 503, "busy");
+	client_close(other);
+	client_close(c);
+}
+
+static void
+slow_reader(void **state)
+{
+	struct client *slow = dial(), *c = dial();
+	struct client_reply r;
+	size_t len = 20 * 1000 * 1000;
+	int i;
+
+	(void)state;
+	send_to(slow, "/big/20000000", "");
+	await(&calls, 1);
+	for (i = 0; i < 100; i++)
+		assert_served(c, "quick");
+	assert_int_equal(client_read_reply(slow, &r), 0);
+	assert_int_equal(r.body_len, len);
+	assert_int_equal(strspn(r.body, "x"), len);
+	client_reply_fini(&r);
+	assert_served(slow, "x");
+
+	/* Gone in the middle of it. */
+	send_to(slow, "/big/20000000", "");
+	await(&calls, 103);
+	client_close(slow);
+	assert_served(c, "quick");
+	client_close(c);
+}
+
+/* An abort inside a reply does not cut a record in two. */
+static void
+abort_while_writing(void **state)
+{
+	struct client *c = dial();
+	struct client_reply r;
+
+	(void)state;
+	send_to(c, "/big/5000000", "");
+	await(&calls, 1);
+	assert_false(is_silent(c, TIMEOUT_MS));
+	client_send_record(c, FCGI_ABORT_REQUEST, 1, NULL, 0);
+	assert_int_equal(client_read_reply(c, &r), 0);
+	assert_int_equal(r.body_len, 5000000);
+	client_reply_fini(&r);
+	assert_served(c, "x");
+	client_close(c);
+}
+
+static void
+half_sent(void **state)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct client *idle, *half, *body, *header;
+	char big[2000];
+
+	(void)state;
+	conf.request_timeout = 200;
+	restart();
+	idle = dial();
+	assert_served(idle, "x");
+	half = dial();
+	put_begin(&b, 1, FCGI_RESPONDER, FCGI_KEEP_CONN);
+	send_buf(half, &b);
+	body = dial();
+	memset(big, 'y', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	put_request(&b, 1, FCGI_KEEP_CONN, "POST", "/echo", "99999999", big);
+	b.len -= 8;
+	send_buf(body, &b);
+	header = dial();
+	assert_int_equal(client_send(header, "\1\1", 2), 0);
+
+	assert_reply(half, 408, "request_timeout");
+	assert_closed(half);
+	/* Why it would be refused anyway is said rather than that it is late. */
+	assert_reply(body, 413, "request_too_large");
+	assert_closed(body);
+	assert_closed(header);
+	usleep(300000);
+	assert_served(idle, "x");
+	client_close(idle);
+}
+
+/* Too much, too many, not as announced: told, and the connection goes on. */
+static void
+refusals(void **state)
+{
+	static char big[3000001];
+	char long_uri[70000];
+	struct buf b = BUF_INITIALIZER, params = BUF_INITIALIZER;
+	struct client *c = dial();
+	int i;
+
+	(void)state;
+	memset(big, 'z', sizeof(big) - 1);
+	send_to(c, "/echo", big);
+	assert_reply(c, 413, "request_too_large");
+	assert_served(c, "x");
+
+	memset(long_uri, '/', sizeof(long_uri) - 1);
+	long_uri[sizeof(long_uri) - 1] = '\0';
+	put_begin(&b, 1, FCGI_RESPONDER, FCGI_KEEP_CONN);
+	put_pair(&params, "REQUEST_URI", long_uri);
+	put_stream(&b, FCGI_PARAMS, 1, params.data, params.len, 10000);
+	put_stream(&b, FCGI_STDIN, 1, big, 200000, 8000);
+	send_buf(c, &b);
+	assert_reply(c, 431, "request_headers_too_large");
+	buf_clear(&params);
+	for (i = 0; i < 257; i++)
+		put_pair(&params, "A", "");
+	put_begin(&b, 1, FCGI_RESPONDER, FCGI_KEEP_CONN);
+	put_stream(&b, FCGI_PARAMS, 1, params.data, params.len, 10000);
+	put_stream(&b, FCGI_STDIN, 1, "", 0, 1);
+	send_buf(c, &b);
+	assert_reply(c, 431, "request_headers_too_large");
+	buf_fini(&params);
+
+	put_request(&b, 1, FCGI_KEEP_CONN, "POST", "/echo", "4", "abc");
+	put_request(&b, 1, FCGI_KEEP_CONN, "POST", "/echo", "2", "abc");
+	send_buf(c, &b);
+	assert_reply(c, 400, "Content-Length");
+	assert_reply(c, 400, "Content-Length");
+	assert_served(c, "x");
+	assert_int_equal(calls, 2);
+	client_close(c);
+}
+
+/* Nonsense ends its own connection, with what it did to others: nothing. */
+static void
+nonsense(void **state)
+{
+	struct client *good = dial(), *parked = dial(), *bad;
+	struct buf b = BUF_INITIALIZER;
+
+	(void)state;
+	send_to(parked, "/change/1", "parked");
+	await(&calls, 1);
+	bad = dial();
+	assert_int_equal(client_send(bad, "GET / HTTP/1.1\r\n\r\n", 18), 0);
+	assert_closed(bad);
+	bad = dial();
+	send_to(bad, "/change/2", "x");
+	await(&calls, 2);
+	client_send(bad, "nonsense", 8);
+	assert_closed(bad);
+	/* Behind good requests, which are answered first. */
+	bad = dial();
+	put_request(&b, 1, FCGI_KEEP_CONN, "POST", "/echo", "1", "1");
+	buf_adds(&b, "nonsense");
+	send_buf(bad, &b);
+	assert_reply(bad, 200, "1");
+	assert_closed(bad);
+	assert_served(good, "x");
+	move(2, STORE_OK);
+	assert_reply(parked, 200, "parked");
+	client_close(parked);
+	client_close(good);
+}
+
+/* The protocol's own questions, also while a reply is waited for. */
+static void
+protocol(void **state)
+{
+	struct client *c = dial();
+	struct client_record *r = malloc(sizeof(*r));
+	struct buf b = BUF_INITIALIZER;
+
+	(void)state;
+	send_to(c, "/change/1", "parked");
+	await(&calls, 1);
+	put_pair(&b, FCGI_MPXS_CONNS, "");
+	client_send_record(c, FCGI_GET_VALUES, 0, b.data, b.len);
+	assert_int_equal(client_read_record(c, r), 0);
+	assert_int_equal(r->type, FCGI_GET_VALUES_RESULT);
+	assert_memory_equal(r->content, "\17\1FCGI_MPXS_CONNS0", 18);
+	buf_clear(&b);
+	put_request(&b, 2, FCGI_KEEP_CONN, "POST", "/echo", "1", "x");
+	send_buf(c, &b);
+	assert_int_equal(client_read_record(c, r), 0);
+	assert_int_equal(r->type, FCGI_END_REQUEST);
+	assert_int_equal(r->id, 2);
+	assert_int_equal(r->content[4], FCGI_CANT_MPX_CONN);
+	move(1, STORE_OK);
+	assert_reply(c, 200, "parked");
+	assert_served(c, "x");
+	free(r);
+	client_close(c);
+}
+
+/* One who asks and never reads is not read any more; the rest is served. */
+static void
+asks_and_never_reads(void **state)
+{
+	struct client *c = dial(), *other = dial();
+	struct buf b = BUF_INITIALIZER;
+	ssize_t n, all = 0;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 1000; i++)
+		put_record(&b, 99, 0, NULL, 0);
+	for (i = 0; i < 2000; i++) {
+		n = send(client_fd(c), b.data, b.len, MSG_DONTWAIT);
+		if (n == -1 && i % 100 != 0)
+			usleep(100);
+		all += n > 0 ? n : 0;
+	}
+	/* 16 bytes out for 8 in: both sockets are full, and no more. */
+	assert_true(all < 4 * 1000 * 1000);
+	assert_served(other, "x");
+	buf_fini(&b);
+	client_close(other);
+	client_close(c);
+}
+
+/* Half closed: what was asked before is still answered. */
+static void
+half_closed(void **state)
+{
+	struct client *c = dial();
+
+	(void)state;
+	send_to(c, "/change/1", "last words");
+	assert_int_equal(shutdown(client_fd(c), SHUT_WR), 0);
+	await(&calls, 1);
+	assert_true(is_silent(c, 20));
+	move(1, STORE_OK);
+	assert_reply(c, 200, "last words");
+	assert_closed(c);
+}
+
+static void
+too_many_connections(void **state)
+{
+	struct client *c[3];
+
+	(void)state;
+	options.max_conns = 2;
+	restart();
+	c[0] = dial();
+	assert_served(c[0], "x");
+	c[1] = dial();
+	assert_served(c[1], "x");
+	c[2] = dial();
+	send_to(c[2], "/echo", "third");
+	assert_true(is_silent(c[2], 50));
+	assert_served(c[0], "x");
+	client_close(c[0]);
+	assert_reply(c[2], 200, "third");
+	client_close(c[1]);
+	client_close(c[2]);
+}
+
+/* Without descriptors nobody new is taken in; the others are served. */
+static void
+no_descriptors(void **state)
+{
+	struct client *c = dial(), *late;
+	struct rlimit rl, low;
+	int fd;
+
+	(void)state;
+	assert_served(c, "x");
+	/* The lowest that is free is the last one there is. */
+	fd = dup(0);
+	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	low = rl;
+	low.rlim_cur = (rlim_t)fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	late = dial();
+	send_to(late, "/echo", "late");
+	assert_true(is_silent(late, 600));
+	assert_served(c, "x");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	assert_reply(late, 200, "late");
+	client_close(late);
+	client_close(c);
+}
+
+static void
+move_soon(void *arg)
+{
+	(void)arg;
+	usleep(100000);
+	move(1, STORE_OK);
+}
+
+/* What is parked when it stops is still answered; the idle are closed. */
+static void
+stop_while_parked(void **state)
+{
+	struct client *c = dial(), *idle = dial(), *late = dial();
+	struct thread t;
+
+	(void)state;
+	assert_served(idle, "x");
+	assert_served(late, "x");
+	send_to(c, "/change/1", "parked");
+	await(&calls, 3);
+	/* Sent, but most likely not read when the stop comes. */
+	send_to(late, "/echo", "late");
+	assert_int_equal(thread_start(&t, "mover", move_soon, NULL), 0);
+	stop_workers();
+	thread_join(&t);
+	assert_reply(c, 200, "parked");
+	assert_reply(late, 200, "late");
+	assert_closed(late);
+	assert_closed(c);
+	assert_closed(idle);
+}
+
+/* But not for ever. */
+static void
+stop_in_time(void **state)
+{
+	struct client *parked = dial(), *chilly = dial(), *half = dial();
+	int64_t begun;
+
+	(void)state;
+	is_shut = true;
+	send_to(parked, "/change/1", "parked");
+	send_to(chilly, "/cold", "x");
+	client_send(half, "\1\1\0\1", 4);
+	await(&calls, 2);
+	await(&warmed, 1);
+	begun = sys_monotonic_ms();
+	workers_stop(workers);
+	assert_in_range(sys_monotonic_ms() - begun, 250, 5000);
+	is_shut = false;
+	helper_free(helper);
+	workers_free(workers);
+	workers = NULL;
+	assert_closed(parked);
+	assert_closed(chilly);
+	assert_closed(half);
+}
+
+/* Two workers share the listeners: all are served. */
+static void
+two_workers(void **state)
+{
+	struct client *c[40];
+	int i, round;
+
+	(void)state;
+	options.n = 2;
+	restart();
+	for (i = 0; i < 40; i++)
+		c[i] = dial();
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < 40; i++)
+			send_to(c[i], round % 2 == 0 ? "/echo" : "/change/1",
+			    "x");
+		if (round == 1)
+			move(1, STORE_OK);
+		for (i = 0; i < 40; i++)
+			assert_reply(c[i], 200, "x");
+	}
+	for (i = 0; i < 40; i++)
+		client_close(c[i]);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, start, stop)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(keep_alive), TEST(not_kept), TEST(one_byte_writes),
+		TEST(pipelined), TEST(parked_blocks_nobody),
+		TEST(parked_in_order), TEST(journal_breaks),
+		TEST(abort_while_parked), TEST(gone_while_parked),
+		TEST(cold), TEST(gone_while_cold), TEST(busy),
+		TEST(slow_reader), TEST(abort_while_writing),
+		TEST(half_sent), TEST(refusals), TEST(nonsense),
+		TEST(protocol), TEST(asks_and_never_reads),
+		TEST(half_closed), TEST(too_many_connections),
+		TEST(no_descriptors), TEST(stop_while_parked),
+		TEST(stop_in_time), TEST(two_workers)
+	};
+
+	lock_init(&lck, LOCK_JOURNAL);
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}

@@ -62,7 +62,11 @@ write_once(const struct once_table *table, struct buf *b)
 	bool is_first = true;
 
 	buf_adds(b, ",\n\"once\":[");
-	TAILQ_FOREACH(r, &table->list, link) {
+	TAILQ_FOREACH(r, &table->keyed, link) {
+		write_next(b, &is_first);
+		once_encode(r, b);
+	}
+	TAILQ_FOREACH(r, &table->unkeyed, link) {
 		write_next(b, &is_first);
 		once_encode(r, b);
 	}
@@ -179,7 +183,7 @@ document_once(const struct tenant *t, const char *store_id, int64_t from,
 	lock_assert_held(&t->lck);
 	write_head(b, "once", store_id, t->name);
 	buf_adds(b, ",\n\"once\":[");
-	TAILQ_FOREACH(r, &t->once.list, link) {
+	TAILQ_FOREACH(r, &t->once.keyed, link) {
 		if (r->at < from || r->at >= until)
 			continue;
 		write_next(b, &is_first);

@@ -69,20 +69,22 @@ void
 once_table_init(struct once_table *t)
 {
 
-	TAILQ_INIT(&t->list);
+	TAILQ_INIT(&t->keyed);
 	RB_INIT(&t->tree);
 	t->nkeyed = 0;
+	TAILQ_INIT(&t->unkeyed);
 }
 
 static void
 once_remove(struct once_table *t, struct once *r)
 {
 
-	TAILQ_REMOVE(&t->list, r, link);
 	if (r->key != NULL) {
+		TAILQ_REMOVE(&t->keyed, r, link);
 		RB_REMOVE(once_tree, &t->tree, r);
 		t->nkeyed--;
-	}
+	} else
+		TAILQ_REMOVE(&t->unkeyed, r, link);
 	once_free(r);
 }
 
@@ -91,7 +93,9 @@ once_table_fini(struct once_table *t)
 {
 	struct once *r;
 
-	while ((r = TAILQ_FIRST(&t->list)) != NULL)
+	while ((r = TAILQ_FIRST(&t->keyed)) != NULL)
+		once_remove(t, r);
+	while ((r = TAILQ_FIRST(&t->unkeyed)) != NULL)
 		once_remove(t, r);
 }
 
@@ -108,6 +112,18 @@ find_keyed(const struct once_table *t, const struct change_once *o)
 	    &want));
 }
 
+/* The newest record of a credential in one list, or NULL. */
+static struct once *
+newest_of(const struct once_list *list, uint64_t credential)
+{
+	struct once *r;
+
+	TAILQ_FOREACH_REVERSE(r, list, once_list, link)
+		if (r->credential == credential)
+			break;
+	return (r);
+}
+
 /*
  * Is the request the retry of the newest change that its credential made?
  * Time in which the daemon was down does not count against it.
@@ -116,12 +132,13 @@ static struct once *
 find_retry(const struct once_table *t, const struct change_once *o,
     int64_t now, int64_t down_ms, int64_t started_at)
 {
-	struct once *r;
+	struct once *r, *keyed;
 	int64_t age;
 
-	TAILQ_FOREACH_REVERSE(r, &t->list, once_list, link)
-		if (r->credential == o->credential)
-			break;
+	r = newest_of(&t->unkeyed, o->credential);
+	keyed = newest_of(&t->keyed, o->credential);
+	if (r == NULL || (keyed != NULL && keyed->lsn > r->lsn))
+		r = keyed;
 	if (r == NULL || r->scope != o->scope || r->count >= o->retry_count)
 		return (NULL);
 	if (memcmp(r->body, o->body, sizeof(r->body)) != 0)
@@ -161,7 +178,7 @@ once_is_full(struct once_table *t, int64_t now, size_t limit)
 	struct once *r, *next;
 
 	/* Old ones stand in front: the list is in order of commit. */
-	TAILQ_FOREACH_SAFE(r, &t->list, link, next) {
+	TAILQ_FOREACH_SAFE(r, &t->keyed, link, next) {
 		if (now - r->at <= ONCE_KEEP_MS)
 			break;
 		once_remove(t, r);
@@ -175,24 +192,19 @@ once_add(struct once_table *t, struct once *r)
 	struct once *old, *next;
 	size_t unkeyed = 0;
 
-	TAILQ_FOREACH_REVERSE_SAFE(old, &t->list, once_list, link, next) {
-		if (old->key != NULL)
-			continue;
+	TAILQ_FOREACH_REVERSE_SAFE(old, &t->unkeyed, once_list, link, next)
 		if (old->credential == r->credential ||
 		    ++unkeyed >= ONCE_UNKEYED_MAX)
 			once_remove(t, old);
-	}
-	TAILQ_INSERT_TAIL(&t->list, r, link);
-	if (r->key == NULL)
+	if (r->key == NULL) {
+		TAILQ_INSERT_TAIL(&t->unkeyed, r, link);
 		return;
-	t->nkeyed++;
-	if ((old = RB_INSERT(once_tree, &t->tree, r)) != NULL) {
-		RB_REMOVE(once_tree, &t->tree, old);
-		RB_INSERT(once_tree, &t->tree, r);
-		TAILQ_REMOVE(&t->list, old, link);
-		t->nkeyed--;
-		once_free(old);
 	}
+	if ((old = RB_FIND(once_tree, &t->tree, r)) != NULL)
+		once_remove(t, old);
+	RB_INSERT(once_tree, &t->tree, r);
+	TAILQ_INSERT_TAIL(&t->keyed, r, link);
+	t->nkeyed++;
 }
 
 static void

@@ -27,7 +27,7 @@
 #define ONCE_RETRY_MS	(90 * INT64_C(1000))
 
 struct once {
-	TAILQ_ENTRY(once) link;		/* in order of commit */
+	TAILQ_ENTRY(once) link;		/* in its list, in order of commit */
 	RB_ENTRY(once)	 node;		/* by scope and key, if it has one */
 	char		*key;		/* or NULL */
 	uint64_t	 scope;
@@ -45,11 +45,16 @@ struct once {
 TAILQ_HEAD(once_list, once);
 RB_HEAD(once_tree, once);
 
-/* The records of one conversation, or of one tenant; under its lock. */
+/*
+ * The records of one conversation, or of one tenant; under its lock.  Those
+ * without key have a list of their own: they are few and looked through at
+ * each change, while there may be thousands with one.
+ */
 struct once_table {
-	struct once_list list;
-	struct once_tree tree;
+	struct once_list keyed;
+	struct once_tree tree;		/* of keyed */
 	size_t		 nkeyed;
+	struct once_list unkeyed;
 };
 
 /* A new record of a change asked for as o says, or NULL. */
@@ -76,12 +81,13 @@ bool	 once_is_full(struct once_table *, int64_t now, size_t limit);
 
 /*
  * Add a record, steals it; what it makes needless goes: the same scope and
- * key, and the credential's earlier record without key.  Cannot fail.
+ * key, and the credential's earlier record without key.  Cannot fail.  Costs
+ * the same however many keys are kept.
  */
 void	 once_add(struct once_table *, struct once *);
 
-/* Append as one JSON object; read back (new; NULL if it is none or for want
- * of memory).  */
+/* Append as one JSON object; read back (new; NULL if it is none, or with errno
+ * ENOMEM for want of memory).  */
 void	 once_encode(const struct once *, struct buf *);
 struct once	*once_decode(struct span object);
 

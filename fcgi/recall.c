@@ -179,13 +179,19 @@ keywords(struct span text, struct span words[WORDS_MAX])
 	return (n);
 }
 
+/* It holds a question mark, of any script, or begins like a question. */
 static bool
 is_question(struct span text)
 {
-	struct span word, rest = text;
+	static const char *const marks[] = { "?", "？", "؟" };
+	struct span word;
+	size_t i;
 
-	return ((text.len > 0 && memchr(text.p, '?', text.len) != NULL) ||
-	    (recall_word_next(&rest, &word) && recall_word_asks(word)));
+	for (i = 0; i < NELEMS(marks); i++)
+		if (memmem(text.p, text.len, marks[i], strlen(marks[i])) !=
+		    NULL)
+			return (true);
+	return (recall_word_next(&text, &word) && recall_word_asks(word));
 }
 
 static bool

@@ -66,10 +66,17 @@ const append = async (it, id, ...texts) =>
 	{ body: { items: texts.map((t) => user(t)) } }));
 const texts = async (it, id) => ok(await it.req('GET',
     `/conversations/${id}/items?order=asc&limit=1000`)).data.map(text);
-const flush = (it) => {
+
+/* rememberctl flush begins one; it is over when nothing is dirty. */
+async function flush(it)
+{
 	const r = it.ctl(['flush']);
 	assert.equal(r.status, 0, r.all);
-};
+	await until(() => JSON.parse(it.ctl(['-j', 'status']).out).dirty === 0,
+	    10_000, 'the end of the flush');
+	await sleep(200 * patience);
+}
+
 const stamp = (f) => {
 	const s = fs.statSync(f, { bigint: true });
 	return (`${s.ino} ${s.mtimeNs} ${s.size}`);
@@ -83,12 +90,12 @@ withInstance('a flush writes dirty conversations and no others',
 			items: [user(`item ${i}`)] })).id);
 	assert.equal(documentOf(it.store, all[0]), undefined,
 	    'nothing is written before its time');
-	flush(it);
+	await flush(it);
 	const files = all.map((id) => documentOf(it.store, id));
 	assert.ok(files.every((f) => f !== undefined));
 	files.forEach(checkDocument);
 	const before = files.map(stamp);
-	flush(it);
+	await flush(it);
 	assert.deepEqual(files.map(stamp), before, 'nothing was dirty');
 
 	await append(it, all[3], 'more');
@@ -97,7 +104,7 @@ withInstance('a flush writes dirty conversations and no others',
 	/* Reads make nothing dirty. */
 	for (const id of all)
 		await texts(it, id);
-	flush(it);
+	await flush(it);
 	const after = files.map(stamp);
 	assert.deepEqual(after.flatMap((s, i) => s === before[i] ? [] : [i]),
 	    [3, 7]);
@@ -118,7 +125,7 @@ withInstance('a document: one entry a line, for jq and grep',
 		user('zero', { id: 'i0' }), { type: 'x.y', id: 'i1', v: [0.1, 1.0] },
 		user('two\nlines', { id: 'i2' })] });
 	const other = await create(it, { user: 'ann' });
-	flush(it);
+	await flush(it);
 	const file = documentOf(it.store, c.id);
 	const lines = fs.readFileSync(file, 'utf8').split('\n');
 	const entries = lines.filter((l) => /^\s*\{"at":\d+,"item":\{/.test(l));
@@ -145,10 +152,10 @@ withInstance('a document: one entry a line, for jq and grep',
 withInstance('a deleted conversation leaves a tombstone, not its text',
     { include: slow }, async (it) => {
 	const c = await create(it, { items: [user('unforgettable')] });
-	flush(it);
+	await flush(it);
 	const file = documentOf(it.store, c.id);
 	ok(await it.req('DELETE', `/conversations/${c.id}`));
-	flush(it);
+	await flush(it);
 	const rest = fs.readFileSync(file, 'utf8');
 	assert.match(rest, /"deleted"/);
 	assert.doesNotMatch(rest, /unforgettable/);
@@ -200,7 +207,7 @@ withInstance('documents alone are enough after a clean end', {},
 
 withInstance('the cache may go at any time', { include: slow }, async (it) => {
 	const c = await create(it, { items: [user('x')] });
-	flush(it);
+	await flush(it);
 	await append(it, c.id, 'y');
 	await it.kill9();
 	const cache = /^\s*cache\s*=\s*"([^"]+)"/m.exec(

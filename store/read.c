@@ -162,12 +162,14 @@ store_items_fini(struct items_page *p)
 
 /*
  * A walk through one of the tenant's lists, under its lock.  is_forward is
- * the direction in the tree.
+ * the direction in the tree; end is a place it must not reach.
  */
 struct walk {
 	struct tenant	*tenant;
 	const struct list_query *q;
 	bool		 is_forward;
+	bool		 has_end;
+	struct list_cursor end;
 };
 
 static struct conversation *
@@ -216,6 +218,21 @@ walk_beyond(const struct walk *w, const struct list_cursor *at)
 		return (c);
 	}
 	return (c == NULL ? walk_end(w) : walk_next(w, c));
+}
+
+/* Did the walk come to its end with c? */
+static bool
+walk_is_over(const struct walk *w, const struct conversation *c)
+{
+	int64_t key;
+	int cmp;
+
+	if (c == NULL || !w->has_end)
+		return (c == NULL);
+	key = w->q->sort == STORE_BY_UPDATED ? c->listed_at : c->created_at;
+	cmp = key < w->end.key ? -1 : key > w->end.key ? 1 :
+	    strcmp(c->id, w->end.id);
+	return (w->is_forward ? cmp >= 0 : cmp <= 0);
 }
 
 /* The present place of a conversation that this user may see. */
@@ -317,7 +334,7 @@ walk_page(const struct walk *w, struct conversation *c, struct list_page *p)
 	enum store_err err;
 	bool taken;
 
-	for (; c != NULL; c = walk_next(w, c)) {
+	for (; !walk_is_over(w, c); c = walk_next(w, c)) {
 		if ((err = take_view(w, c, p, &taken)) != STORE_OK)
 			return (err);
 		if (taken && p->nviews > w->q->limit) {
@@ -335,21 +352,25 @@ static enum store_err
 walk_list(struct walk *w, struct list_page *p)
 {
 	const struct list_query *q = w->q;
-	struct list_cursor at;
+	struct list_cursor after, before;
+	bool has_after;
 
 	w->is_forward = (q->order == STORE_ASC) == (q->before_id == NULL);
-	if (q->before_id != NULL) {
-		if (!place_of(w, q->before_id, &at))
-			return (STORE_NOCURSOR);
-		return (walk_page(w, walk_beyond(w, &at), p));
-	}
-	if (q->after_id != NULL) {
-		if (!place_of(w, q->after_id, &at))
-			return (STORE_NOCURSOR);
-		return (walk_page(w, walk_beyond(w, &at), p));
-	}
-	return (walk_page(w, q->after != NULL ? walk_beyond(w, q->after) :
-	    walk_end(w), p));
+	if (q->after != NULL)
+		after = *q->after;
+	else if (q->after_id != NULL && !place_of(w, q->after_id, &after))
+		return (STORE_NOCURSOR);
+	has_after = q->after != NULL || q->after_id != NULL;
+	if (q->before_id == NULL)
+		return (walk_page(w, has_after ? walk_beyond(w, &after) :
+		    walk_end(w), p));
+	/* Towards the front of the list, as far as what it is to be after. */
+	if (!place_of(w, q->before_id, &before))
+		return (STORE_NOCURSOR);
+	w->has_end = has_after;
+	if (has_after)
+		w->end = after;
+	return (walk_page(w, walk_beyond(w, &before), p));
 }
 
 /* A page that was walked against the list's order. */
@@ -375,7 +396,7 @@ turn_page(const struct list_query *q, struct list_page *p)
 enum store_err
 store_list(struct tenant *t, const struct list_query *q, struct list_page *p)
 {
-	struct walk w = { t, q, true };
+	struct walk w = { .tenant = t, .q = q };
 	enum store_err err = STORE_COLD;
 
 	memset(p, 0, sizeof(*p));
@@ -388,7 +409,9 @@ store_list(struct tenant *t, const struct list_query *q, struct list_page *p)
 		err = walk_list(&w, p);
 	}
 	lock_give(&t->lck);
-	if (err == STORE_OK && q->before_id != NULL)
+	if (err != STORE_OK)
+		store_list_fini(p);
+	else if (q->before_id != NULL)
 		turn_page(q, p);
 	return (err);
 }

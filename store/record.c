@@ -120,10 +120,13 @@ decode_text(struct span value, struct text *t)
 {
 	struct buf b = BUF_INITIALIZER;
 
+	text_replace(t, (struct text){ NULL, 0 });
 	if (value.len == 4 && memcmp(value.p, "null", 4) == 0)
 		return (1);
-	if (!jsonscan_string(value, &b))
+	if (!jsonscan_string(value, &b)) {
+		buf_fini(&b);
 		return (0);
+	}
 	t->p = buf_take(&b, &t->len);
 	return (t->p != NULL ? 1 : -1);
 }
@@ -156,9 +159,21 @@ static int
 decode_credential(struct span value, struct record *r)
 {
 
-	if ((r->credential = calloc(1, sizeof(*r->credential))) == NULL)
+	if (r->credential == NULL &&
+	    (r->credential = calloc(1, sizeof(*r->credential))) == NULL)
 		return (-1);
 	return (key_decode(value, r->credential) ? 1 : 0);
+}
+
+static int
+decode_once(struct span value, struct record *r)
+{
+
+	once_free(r->once);
+	errno = 0;
+	if ((r->once = once_decode(value)) != NULL)
+		return (1);
+	return (errno == ENOMEM ? -1 : 0);
 }
 
 /* One member of the line.  1, 0 or -1; unknown ones are 1. */
@@ -191,13 +206,13 @@ decode_member(struct span key, struct span val, struct record *r)
 		return (decode_text(val, &r->title));
 	}
 	if (jsonscan_is(key, "metadata")) {
-		r->metadata = text_new(val.p, val.len);
+		text_replace(&r->metadata, text_new(val.p, val.len));
 		return (r->metadata.p != NULL ? 1 : -1);
 	}
 	if (jsonscan_is(key, "item"))
 		return (jsonscan_cstring(val, r->item, sizeof(r->item)));
 	if (jsonscan_is(key, "once"))
-		return ((r->once = once_decode(val)) != NULL);
+		return (decode_once(val, r));
 	if (jsonscan_is(key, "credential"))
 		return (decode_credential(val, r));
 	if (jsonscan_is(key, "items"))
@@ -205,22 +220,30 @@ decode_member(struct span key, struct span val, struct record *r)
 	return (1);
 }
 
-/* Is all there that this kind of record cannot do without? */
+/* Is all there that applying this kind of record needs? */
 static bool
 is_complete(const struct record *r)
 {
 	const struct change_row *row;
 
-	if ((row = change_row(r->kind)) == NULL)
+	if ((row = change_row(r->kind)) == NULL ||
+	    !id_is_tenant(r->tenant, strlen(r->tenant)))
 		return (false);
-	if (!id_is_tenant(r->tenant, strlen(r->tenant)))
+	if (row->scope != SCOPE_TENANT &&
+	    (!id_is_valid(r->conversation, strlen(r->conversation)) ||
+	    r->birth[0] == '\0' || r->version == 0))
 		return (false);
-	if (row->scope == SCOPE_TENANT)
-		return (r->kind == CHANGE_TENANT_CREATE ||
-		    r->credential != NULL || r->item[0] != '\0');
-	return (id_is_valid(r->conversation, strlen(r->conversation)) &&
-	    r->birth[0] != '\0' && r->version > 0 &&
-	    (r->kind != CHANGE_ITEM_DELETE || r->item[0] != '\0'));
+	switch (r->kind) {
+	case CHANGE_APIKEY_ADD:
+	case CHANGE_JWTKEY_ADD:
+		return (r->credential != NULL);
+	case CHANGE_APIKEY_REVOKE:
+	case CHANGE_JWTKEY_REVOKE:
+	case CHANGE_ITEM_DELETE:
+		return (r->item[0] != '\0');
+	default:
+		return (true);
+	}
 }
 
 int

@@ -57,7 +57,7 @@ export function mint() {
 export class Api {
 	/**
 	 * @param {string} token
-	 * @param {() => void} onRefused called when the token is not good (any more)
+	 * @param {() => void} onRefused called when the token is no good
 	 */
 	constructor(token, onRefused) {
 		this.token = token;
@@ -77,7 +77,8 @@ export class Api {
 		return this.#call('GET', pathTo(id), {signal});
 	}
 
-	/** @param {string} id @param {string|null} after @param {AbortSignal} signal
+	/** @param {string} id @param {string|null} after
+	 * @param {AbortSignal} signal
 	 * @returns {Promise<ItemPage>} newest first */
 	listItems(id, after, signal) {
 		return this.#call('GET', pathTo(id) + '/items' + query({
@@ -96,14 +97,18 @@ export class Api {
 	/** @param {string} id @param {Item[]} items @param {string} key
 	 * @returns {Promise<{data: Item[]}>} the items as stored */
 	addItems(id, items, key) {
-		return this.#call('POST', pathTo(id) + '/items', {key, body: {items}});
+		return this.#call('POST', pathTo(id) + '/items',
+		    {key, body: {items}});
 	}
 
 	/** @param {string} id @param {string} key
 	 * @returns {Promise<{output: Item[]}>} */
 	respond(id, key) {
-		return this.#call('POST', '/v1/responses', {key, timeout: THINKS,
-			body: {model: 'recall', conversation: id}});
+		return this.#call('POST', '/v1/responses', {
+			key,
+			timeout: THINKS,
+			body: {model: 'recall', conversation: id},
+		});
 	}
 
 	/** @param {string} id @param {string} title @param {string} key
@@ -139,7 +144,8 @@ export class Api {
 				    300 * 2 ** n * (0.75 + Math.random() / 4) :
 				    error.retryAfter * 1000;
 
-				if (n === TRIES || !error.shouldRetry || wait > PATIENCE)
+				if (n === TRIES || !error.shouldRetry ||
+				    wait > PATIENCE)
 					throw error;
 				await sleep(wait, options.signal);
 			}
@@ -167,7 +173,8 @@ export class Api {
 				method,
 				headers,
 				body: body && JSON.stringify(body),
-				signal: signal ? AbortSignal.any([signal, limit]) : limit,
+				signal: signal ?
+				    AbortSignal.any([signal, limit]) : limit,
 				cache: 'no-store',
 				credentials: 'omit',
 				redirect: 'error',
@@ -203,8 +210,10 @@ function read(reply, text) {
 	const after = Number.parseFloat(reply.headers.get('Retry-After') ?? '');
 	const advice = reply.headers.get('x-should-retry');
 
-	throw new ApiError(reply.ok ? 502 : reply.status,
-	    error.message ?? `The server answered with status ${reply.status}.`, {
+	const message = error.message ??
+	    `The server answered with status ${reply.status}.`;
+
+	throw new ApiError(reply.ok ? 502 : reply.status, message, {
 		code: error.code,
 		param: error.param,
 		requestId: reply.headers.get('X-Request-Id'),

@@ -31,8 +31,8 @@ export class App {
 	}
 
 	/**
-	 * Somebody followed a link, or pasted one.  Unless it names a place, they
-	 * go on where they were interrupted.
+	 * Somebody followed a link, or pasted one.  Unless it names a place,
+	 * they go on where they were interrupted.
 	 *
 	 * @param {string} token
 	 */
@@ -91,7 +91,8 @@ export class App {
 		if (other !== null && other !== token)
 			this.enter(other);
 		else
-			this.ask(isExpired(token, Date.now()) ? 'expired' : 'refused');
+			this.ask(isExpired(token, Date.now()) ?
+			    'expired' : 'refused');
 	}
 
 	#signOut() {

@@ -40,14 +40,16 @@ export class Desk {
 		this.renaming = new Renaming(api, changed);
 		this.listing = new Listing(api, changed);
 		this.reading = new Reading(api, () => {
-			this.outbox.settle(this.place, this.reading.thread.items);
+			this.outbox.settle(this.place,
+			    this.reading.thread.items);
 			this.render();
 		});
 		this.outbox = new Outbox(api, kept, {
 			changed,
 			created: conversation => this.#created(conversation),
 			stored: (place, items) => this.#stored(place, items),
-			answered: (place, items) => this.#answered(place, items),
+			answered: (place, items) =>
+			    this.#answered(place, items),
 		});
 	}
 
@@ -66,7 +68,8 @@ export class Desk {
 			'conv-reopen': () => this.reading.refresh(),
 			'conv-new': () => this.go(NEW),
 			'conv-older': () => this.reading.older(),
-			'conv-draft': ({place, text}) => this.#draft(place, text),
+			'conv-draft': ({place, text}) =>
+			    this.#draft(place, text),
 			'conv-send': ({text}) => this.#send(text),
 			'conv-ask': () => this.#ask(),
 			'conv-rename': ({title}) => this.#rename(title),
@@ -76,8 +79,9 @@ export class Desk {
 		};
 
 		for (const [name, act] of Object.entries(actions)) {
-			root.addEventListener(name, event =>
-			    act(/** @type {CustomEvent} */ (event).detail), {signal});
+			root.addEventListener(name, event => {
+				act(/** @type {CustomEvent} */ (event).detail);
+			}, {signal});
 		}
 		addEventListener('popstate', () => {
 			/* A change of the fragment alone comes here too. */
@@ -184,7 +188,7 @@ export class Desk {
 		try {
 			this.#put(await this.api.getConversation(place));
 		} catch {
-			/* The messages are shown; a row that is a bit old hurts nobody. */
+			/* The messages are shown; an old row hurts nobody. */
 		}
 	}
 

@@ -23,8 +23,10 @@ export class Frame {
 		this.head = part('conv-head');
 		this.thread = part('conv-thread');
 		this.composer = part('conv-composer');
-		this.root.addEventListener('click', event => this.#click(event));
-		this.root.addEventListener('conv-drawer', () => this.#openDrawer());
+		this.root.addEventListener('click',
+		    event => this.#click(event));
+		this.root.addEventListener('conv-drawer',
+		    () => this.#openDrawer());
 		document.addEventListener('keydown', event => this.#key(event));
 		document.addEventListener('visibilitychange', () => {
 			if (document.visibilityState === 'visible')
@@ -98,7 +100,8 @@ export class Frame {
 			this.closeDrawer();
 		else if (event.key === 'F2')
 			this.head.beginRename();
-		else if (event.altKey && event.shiftKey && event.code === 'KeyN')
+		else if (event.altKey && event.shiftKey &&
+		    event.code === 'KeyN')
 			emit(this.root, 'conv-go', {place: NEW});
 		else
 			return;

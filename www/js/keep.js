@@ -73,7 +73,8 @@ export class Kept {
 	/** @param {string} place @returns {Draft} */
 	draft(place) {
 		try {
-			return draftFrom(JSON.parse(read(this.drafts + place) ?? 'null'));
+			return draftFrom(JSON.parse(
+			    read(this.drafts + place) ?? 'null'));
 		} catch {
 			return NO_DRAFT;
 		}
@@ -83,7 +84,8 @@ export class Kept {
 	putDraft(place, draft) {
 		const isNothing = draft.text === '' && !draft.attempt;
 
-		write(this.drafts + place, isNothing ? null : JSON.stringify(draft));
+		write(this.drafts + place,
+		    isNothing ? null : JSON.stringify(draft));
 		if (draft.text !== '')
 			write(this.latest, place);
 	}
@@ -101,7 +103,8 @@ export class Kept {
 	}
 
 	/**
-	 * What was written and not sent, here or else where it was written last.
+	 * What was written and not sent, here or else where it was written
+	 * last.
 	 *
 	 * @param {string} place
 	 * @returns {string}

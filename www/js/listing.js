@@ -35,11 +35,12 @@ export class Listing {
 		await this.#load(this.list.after, appendPage);
 	}
 
-	/** See what others changed.  A failure of this is no news to anybody. */
+	/** See what others changed.  That this fails is no news to anybody. */
 	async refresh() {
 		if (this.isLoading)
 			return;
-		await this.#load(null, this.list.isKnown ? refreshTop : appendPage);
+		await this.#load(null,
+		    this.list.isKnown ? refreshTop : appendPage);
 	}
 
 	/** @param {string} id @returns {Conversation|undefined} */

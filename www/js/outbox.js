@@ -1,6 +1,6 @@
 /**
  * Carries messages from their drafts to the server, and answers back, for each
- * conversation on its own: leaving a conversation does not stop what was begun in it.
+ * conversation on its own: leaving one does not stop what was begun in it.
  *
  *	IDLE      --send-->                 SENDING
  *	SENDING   --stored-->               ANSWERING	the draft is gone
@@ -75,8 +75,8 @@ export class Outbox {
 	}
 
 	/**
-	 * These items stand in the conversation.  When a draft that was tried is
-	 * among them it has arrived after all, and only other words stay.
+	 * These items stand in the conversation.  When a draft that was tried
+	 * is among them it has arrived after all, and only other words stay.
 	 *
 	 * @param {string} place
 	 * @param {Item[]} items
@@ -89,7 +89,8 @@ export class Outbox {
 		if (isUnconfirmed(draft))
 			this.discard(place);
 		else
-			this.kept.putDraft(place, {text: draft.text, attempt: null});
+			this.kept.putDraft(place,
+			    {text: draft.text, attempt: null});
 	}
 
 	/**
@@ -136,7 +137,8 @@ export class Outbox {
 			return;
 		this.#set(place, 'ANSWERING');
 		try {
-			const response = await this.api.respond(place, `answer-${item}`);
+			const response = await this.api.respond(place,
+			    `answer-${item}`);
 
 			this.sendings.delete(place);
 			this.receiver.answered(place, response.output);
@@ -158,7 +160,8 @@ export class Outbox {
 
 		this.kept.moveDraft(NEW, conversation.id);
 		this.sendings.delete(NEW);
-		this.sendings.set(conversation.id, {phase: 'SENDING', failure: null});
+		this.sendings.set(conversation.id,
+		    {phase: 'SENDING', failure: null});
 		this.receiver.created(conversation);
 		return conversation.id;
 	}

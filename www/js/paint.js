@@ -64,7 +64,7 @@ export function paintComposer({reading, outbox, kept, place, frame}) {
 		text: draft.text,
 		isSending: sending.phase === 'SENDING',
 		isBlocked: sending.phase === 'ANSWERING',
-		/* Words written to what is gone can still be copied from there. */
+		/* Words written to what is gone can still be copied. */
 		isUseless: reading.failure?.status === 404 && draft.text === '',
 		unsent: unsentOf(draft, sending),
 	});

@@ -34,7 +34,7 @@ export class Reading {
 		this.isLoading = false;
 		/** @type {ApiError|null} */
 		this.failure = null;
-		/** @type {Item[]} what was stored while a page was on its way */
+		/** @type {Item[]} stored while a page was on its way */
 		this.late = [];
 	}
 

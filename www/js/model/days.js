@@ -28,7 +28,8 @@ export function groupOf(seconds, now, locale) {
 		return 'Last 7 days';
 	if (days < 31)
 		return 'Last 30 days';
-	return date.toLocaleDateString(locale, {month: 'long', year: 'numeric'});
+	return date.toLocaleDateString(locale,
+	    {month: 'long', year: 'numeric'});
 }
 
 /**
@@ -47,11 +48,12 @@ export function dayOf(seconds, now, locale) {
 		return 'Today';
 	if (days === 1)
 		return 'Yesterday';
-	return date.toLocaleDateString(locale, {
-		day: 'numeric',
-		month: 'long',
-		...(date.getFullYear() === now.getFullYear() ? {} : {year: 'numeric'}),
-	});
+	/** @type {Intl.DateTimeFormatOptions} */
+	const form = {day: 'numeric', month: 'long'};
+
+	if (date.getFullYear() !== now.getFullYear())
+		form.year = 'numeric';
+	return date.toLocaleDateString(locale, form);
 }
 
 /**

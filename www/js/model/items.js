@@ -59,8 +59,8 @@ export function plainText(item) {
 const STEPS = {
 	function_call: i => ({name: 'Called a tool', gist: i.name,
 	    pieces: [say(pretty(i.arguments))]}),
-	function_call_output: i => ({name: 'Tool result', gist: gistOf(i.output),
-	    pieces: resultOf(i.output)}),
+	function_call_output: i => ({name: 'Tool result',
+	    gist: gistOf(i.output), pieces: resultOf(i.output)}),
 	custom_tool_call: i => ({name: 'Called a tool', gist: i.name,
 	    pieces: [say(pretty(i.input))]}),
 	custom_tool_call_output: i => ({name: 'Tool result',
@@ -101,7 +101,8 @@ function other(item) {
 /** What a tool gave back, which often is JSON.
  * @param {unknown} output @returns {Piece[]} */
 function resultOf(output) {
-	return piecesOf(output).map(piece => ({...piece, text: pretty(piece.text)}));
+	return piecesOf(output).map(piece =>
+	    ({...piece, text: pretty(piece.text)}));
 }
 
 /** @param {Item} item @returns {Piece[]} */
@@ -110,7 +111,8 @@ function thoughtsOf(item) {
 
 	if (pieces.length)
 		return pieces;
-	return [note(item.encrypted_content ? 'Kept encrypted.' : 'No summary.')];
+	return [note(item.encrypted_content ?
+	    'Kept encrypted.' : 'No summary.')];
 }
 
 /**
@@ -170,9 +172,10 @@ function pretty(value) {
 		return JSON.stringify(value, null, 2);
 	try {
 		const parsed = JSON.parse(value);
+		const isTree = parsed !== null && typeof parsed === 'object';
 
-		return parsed !== null && typeof parsed === 'object' &&
-		    isExact(value, parsed) ? JSON.stringify(parsed, null, 2) : value;
+		return isTree && isExact(value, parsed) ?
+		    JSON.stringify(parsed, null, 2) : value;
 	} catch {
 		return value;
 	}

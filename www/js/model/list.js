@@ -20,12 +20,17 @@
  * @typedef {object} List
  * @property {Conversation[]} rows
  * @property {string|null} after	where the next page begins
- * @property {boolean} hasMore		rows are left to read behind the last one
+ * @property {boolean} hasMore		rows are left to read behind the last
  * @property {boolean} isKnown		a first page has been read
  */
 
 /** @type {List} */
-export const EMPTY_LIST = {rows: [], after: null, hasMore: false, isKnown: false};
+export const EMPTY_LIST = {
+	rows: [],
+	after: null,
+	hasMore: false,
+	isKnown: false,
+};
 
 /** @param {Page} page */
 const cursorOf = page => page.next_after || page.last_id || null;
@@ -45,7 +50,8 @@ export function appendPage(list, page) {
 	const known = new Set(list.rows.map(c => c.id));
 
 	return {
-		rows: [...list.rows, ...page.data.filter(c => !known.has(c.id))],
+		rows: [...list.rows,
+		    ...page.data.filter(c => !known.has(c.id))],
 		after: cursorOf(page) ?? list.after,
 		hasMore: page.has_more,
 		isKnown: true,

@@ -54,6 +54,6 @@ export function unsentOf(draft, {phase, failure}) {
 		return '';
 	if (phase === 'UNSENT' && failure)
 		return `Not sent. ${sentenceFor(failure)}`;
-	return 'This was not confirmed as sent. Sending it again will not store ' +
-	    'it twice.';
+	return 'This was not confirmed as sent. Sending it again will not ' +
+	    'store it twice.';
 }

@@ -5,7 +5,7 @@
  * @typedef {{tenant: string, sub: string, exp: number|null}} Claims
  */
 
-/** The characters of a bearer token (RFC 6750); others must not reach a header. */
+/** What a bearer token is made of (RFC 6750); a header takes nothing else. */
 const BEARER = /^[A-Za-z0-9._~+/-]+=*$/;
 
 /**
@@ -40,7 +40,8 @@ export function claimsOf(token) {
 	if (parts.length !== 3)
 		return null;
 	try {
-		const text = atob(parts[1].replaceAll('-', '+').replaceAll('_', '/'));
+		const text = atob(parts[1].replaceAll('-', '+')
+		    .replaceAll('_', '/'));
 		const bytes = Uint8Array.from(text, c => c.charCodeAt(0));
 		const claims = JSON.parse(new TextDecoder().decode(bytes));
 

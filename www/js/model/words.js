@@ -41,6 +41,21 @@ export function wordsFor(failure) {
 }
 
 /**
+ * Why a message stands without an answer.
+ *
+ * @param {Failure|null} failure if one is known
+ * @returns {Words}
+ */
+export function wordsForNoAnswer(failure) {
+	return {
+		title: failure ? 'Your message is stored, but no answer came' : '',
+		text: failure ? sentenceFor(failure) :
+		    'This message has no answer yet.',
+		reference: failure?.requestId ?? null,
+	};
+}
+
+/**
  * Why the page asks for a sign-in.
  *
  * @param {'none'|'left'|'expired'|'refused'} reason
@@ -53,14 +68,16 @@ export function wordsForSignIn(reason) {
 		    text: 'This browser no longer holds your token.'};
 	case 'expired':
 		return {title: 'Your sign-in has expired',
-		    text: 'Sign-in links are good for a limited time, and the ' +
-		    'time of yours is over.'};
+		    text: 'Sign-in links are good for a limited time, and ' +
+		    'the time of yours is over.'};
 	case 'refused':
 		return {title: 'Your sign-in was not accepted',
-		    text: 'The server does not know this token, or it was revoked.'};
+		    text: 'The server does not know this token, or it was ' +
+		    'revoked.'};
 	default:
 		return {title: 'Sign in to rememberd',
-		    text: 'Your conversations are waiting behind a sign-in link.'};
+		    text: 'Your conversations are waiting behind a sign-in ' +
+		    'link.'};
 	}
 }
 

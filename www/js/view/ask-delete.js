@@ -31,7 +31,7 @@ export function askDelete(name, remove, removed, explain) {
 		button.disabled = true;
 		try {
 			await remove();
-			/* Closing gives the focus back to where it was: first that. */
+			/* Closing gives the focus back: that comes first. */
 			dialog.close();
 			removed();
 		} catch (failure) {

@@ -13,7 +13,7 @@ import {emit, find, setAttribute, setText} from './dom.js';
  * @property {string} place
  * @property {string} text	the draft
  * @property {boolean} isSending
- * @property {boolean} isBlocked	an answer is awaited: write, but do not send
+ * @property {boolean} isBlocked	an answer is awaited: no sending now
  * @property {boolean} isUseless	there is nothing to write to
  * @property {string} unsent	why the text still stands here; '' for no reason
  */
@@ -54,9 +54,11 @@ class ConvComposer extends HTMLElement {
 			this.#grow();
 		}
 		if (isOther)
-			this.box.setSelectionRange(view.text.length, view.text.length);
+			this.box.setSelectionRange(view.text.length,
+			    view.text.length);
 		this.box.readOnly = view.isSending;
-		setAttribute(this.form, 'aria-busy', view.isSending ? 'true' : null);
+		setAttribute(this.form, 'aria-busy',
+		    view.isSending ? 'true' : null);
 		setText(find(this, '.unsent-text'), view.unsent);
 		this.unsent.hidden = view.unsent === '';
 		this.#updateButton();
@@ -69,7 +71,8 @@ class ConvComposer extends HTMLElement {
 	}
 
 	#updateButton() {
-		this.button.disabled = this.isBusy || this.box.value.trim() === '';
+		this.button.disabled = this.isBusy ||
+		    this.box.value.trim() === '';
 	}
 
 	#send() {
@@ -79,8 +82,9 @@ class ConvComposer extends HTMLElement {
 
 	/** @param {KeyboardEvent} event */
 	#key(event) {
-		/* While an input method composes a word, Enter ends the word. */
-		if (event.key !== 'Enter' || event.shiftKey || event.isComposing)
+		/* While an input method composes a word, Enter ends it. */
+		if (event.key !== 'Enter' || event.shiftKey ||
+		    event.isComposing)
 			return;
 		event.preventDefault();
 		this.#send();

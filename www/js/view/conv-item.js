@@ -34,7 +34,8 @@ export function updateItem(node, item) {
 		node.title = momentOf(item.created_at);
 	if (isMessage) {
 		node.dataset.role = shown.who;
-		setText(find(node, '.message-who'), WHO.get(shown.who) ?? shown.who);
+		setText(find(node, '.message-who'),
+		    WHO.get(shown.who) ?? shown.who);
 	} else {
 		setText(find(node, '.step-name'), shown.who);
 		setText(find(node, '.step-gist'), shown.gist);

@@ -81,7 +81,8 @@ class ConvList extends HTMLElement {
 		setAttribute(link, 'href', pathOf(conversation.id));
 		setAttribute(link, 'aria-current', isHere ? 'page' : null);
 		setText(find(node, '.row-title'), name);
-		setText(find(node, '.row-preview'), preview === name ? '' : preview);
+		setText(find(node, '.row-preview'),
+		    preview === name ? '' : preview);
 		find(node, '.row-draft').hidden = isHere ||
 		    !view.hasDraft(conversation.id);
 	}
@@ -95,10 +96,12 @@ class ConvList extends HTMLElement {
 		keyed(this.end, entries, e => e, e => {
 			if (e === 'failed')
 				return makeNotice('conv-reload');
-			return stamp(e === 'ghosts' ? 't-ghosts-rows' : 't-no-rows');
+			return stamp(e === 'ghosts' ?
+			    't-ghosts-rows' : 't-no-rows');
 		}, (node, e) => {
 			if (e === 'failed' && failure)
-				updateNotice(node, wordsFor(failure), 'Try again');
+				updateNotice(node, wordsFor(failure),
+				    'Try again');
 		});
 	}
 
@@ -109,7 +112,8 @@ class ConvList extends HTMLElement {
 		    links.find(a => a.hasAttribute('aria-current')) ?? links[0];
 
 		for (const link of links)
-			setAttribute(link, 'tabindex', link === stop ? null : '-1');
+			setAttribute(link, 'tabindex',
+			    link === stop ? null : '-1');
 	}
 
 	/** @returns {HTMLAnchorElement[]} */

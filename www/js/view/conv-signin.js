@@ -31,8 +31,8 @@ class ConvSignin extends HTMLElement {
 
 		setText(find(this, 'h1'), words.title);
 		setText(find(this, '.why'), words.text);
-		setText(find(this, '.how-title'),
-		    reason === 'none' ? 'How to sign in' : 'How to sign in again');
+		setText(find(this, '.how-title'), reason === 'none' ?
+		    'How to sign in' : 'How to sign in again');
 		setText(find(this, 'blockquote'), draft);
 		find(this, '.kept').hidden = draft === '';
 	}

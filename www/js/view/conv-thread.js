@@ -14,7 +14,7 @@ import {makeItem, updateItem} from './conv-item.js';
 import {makeNotice, updateNotice} from './notice.js';
 import {dayOf} from '../model/days.js';
 import {NEW} from '../model/place.js';
-import {sentenceFor, wordsFor} from '../model/words.js';
+import {wordsFor, wordsForNoAnswer} from '../model/words.js';
 
 /** @typedef {import('../model/words.js').Failure} Failure */
 
@@ -30,9 +30,6 @@ import {sentenceFor, wordsFor} from '../model/words.js';
  */
 
 const NEAR = 60;	/* px from the end that still count as the end */
-
-const NO_ANSWER = {title: '', text: 'This message has no answer yet.',
-	reference: null};
 
 class ConvThread extends HTMLElement {
 	connectedCallback() {
@@ -91,17 +88,19 @@ class ConvThread extends HTMLElement {
 
 	#scrolled() {
 		const s = this.scroller;
+		const below = s.scrollHeight - s.scrollTop - s.clientHeight;
 
-		this.isAtEnd = s.scrollHeight - s.scrollTop - s.clientHeight < NEAR;
+		this.isAtEnd = below < NEAR;
 		this.jump.hidden = this.isAtEnd;
 	}
 
-	/** The first item in sight, and where it stands.  The lines between days
-	 * are no hold: they go up as older items of their day come. */
+	/** The first item in sight, and where it stands.  The lines between
+	 * days are no hold: they go up as older items of their day come. */
 	#topLine() {
 		const edge = this.scroller.getBoundingClientRect().top;
+		const items = this.messages.querySelectorAll('[data-id]');
 
-		for (const node of this.messages.querySelectorAll('[data-id]')) {
+		for (const node of items) {
 			const box = node.getBoundingClientRect();
 
 			if (box.bottom > edge)
@@ -120,7 +119,8 @@ class ConvThread extends HTMLElement {
 		    stamp('t-ghosts-older'),
 		    (node, e) => {
 			if (e === 'failed' && failure)
-				updateNotice(node, wordsFor(failure), 'Try again');
+				updateNotice(node, wordsFor(failure),
+				    'Try again');
 		});
 	}
 
@@ -132,11 +132,8 @@ class ConvThread extends HTMLElement {
 		    (node, e) => {
 			if (e !== 'missing')
 				return;
-			updateNotice(node, answerFailure ? {
-				...wordsFor(answerFailure),
-				title: 'Your message is stored, but no answer came',
-				text: sentenceFor(answerFailure),
-			} : NO_ANSWER, answerFailure ? 'Ask again' : 'Ask for an answer');
+			updateNotice(node, wordsForNoAnswer(answerFailure),
+			    answerFailure ? 'Ask again' : 'Ask for an answer');
 		});
 	}
 }
@@ -156,13 +153,16 @@ function entriesOf({place, thread, isLoading, failure}) {
 
 		return [{
 			key: isGone ? '+gone' : '+failed',
-			make: () => makeNotice(isGone ? 'conv-new' : 'conv-reopen'),
+			make: () => makeNotice(isGone ?
+			    'conv-new' : 'conv-reopen'),
 			update: node => updateNotice(node, wordsFor(failure),
 			    isGone ? 'Start a new one' : 'Try again'),
 		}];
 	}
-	if (!thread.isKnown)
-		return [{key: '+ghosts', make: () => stamp('t-ghosts-messages')}];
+	if (!thread.isKnown) {
+		return [{key: '+ghosts',
+		    make: () => stamp('t-ghosts-messages')}];
+	}
 	if (thread.items.length === 0 && !isLoading)
 		return [{key: '+empty', make: () => stamp('t-no-messages')}];
 	return itemEntries(thread.items);
@@ -187,7 +187,8 @@ function itemEntries(items) {
 			entries.push({
 				key: `+day ${day}`,
 				make: () => stamp('t-message-day'),
-				update: node => setText(find(node, 'time'), day),
+				update: node =>
+				    setText(find(node, 'time'), day),
 			});
 		}
 		entries.push({

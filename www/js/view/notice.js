@@ -13,7 +13,8 @@ import {emit, find, setText, stamp} from './dom.js';
 export function makeNotice(event) {
 	const node = stamp('t-notice');
 
-	find(node, '.notice-do').addEventListener('click', () => emit(node, event));
+	find(node, '.notice-do').addEventListener('click',
+	    () => emit(node, event));
 	return node;
 }
 

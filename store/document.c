@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,23 +260,23 @@ check_head(struct span root, const char *kind, const char *tenant)
 	return (NULL);
 }
 
-/* A string or null; false for want of memory or for another type. */
-static bool
+/* A string, or null: then t stays as it is. */
+static enum document_state
 get_text(struct span root, const char *name, struct text *t)
 {
 	struct buf b = BUF_INITIALIZER;
 	struct span s;
 
 	if (!jsonscan_get(root, name, &s))
-		return (false);
+		return (DOCUMENT_BAD);
 	if (s.len == 4 && memcmp(s.p, "null", 4) == 0)
-		return (true);
+		return (DOCUMENT_OK);
 	if (!jsonscan_string(s, &b)) {
 		buf_fini(&b);
-		return (false);
+		return (DOCUMENT_BAD);
 	}
 	t->p = buf_take(&b, &t->len);
-	return (t->p != NULL);
+	return (t->p != NULL ? DOCUMENT_OK : DOCUMENT_NOMEM);
 }
 
 static enum document_state
@@ -289,8 +290,10 @@ read_once(struct span root, struct once_table *table)
 		return (DOCUMENT_BAD);
 	jsonscan_begin(&it, array);
 	while (jsonscan_next(&it, &key, &val)) {
+		errno = 0;
 		if ((r = once_decode(val)) == NULL)
-			return (DOCUMENT_BAD);
+			return (errno == ENOMEM ? DOCUMENT_NOMEM :
+			    DOCUMENT_BAD);
 		once_add(table, r);
 	}
 	return (DOCUMENT_OK);
@@ -361,9 +364,10 @@ read_body(struct span root, struct conversation *c)
 		lock_give(&c->lck);
 		return (DOCUMENT_OK);
 	}
-	if (!jsonscan_get(root, "metadata", &metadata) ||
-	    !get_text(root, "title", &c->title))
+	if (!jsonscan_get(root, "metadata", &metadata))
 		return (DOCUMENT_BAD);
+	if ((state = get_text(root, "title", &c->title)) != DOCUMENT_OK)
+		return (state);
 	text_replace(&c->metadata, text_new(metadata.p, metadata.len));
 	if (c->metadata.p == NULL)
 		return (DOCUMENT_NOMEM);
@@ -381,7 +385,7 @@ document_read_conversation(struct tenant *t, const char *id, const char *data,
 	struct conversation *c;
 	enum document_state state;
 	char name[ID_SIZE], birth[BIRTH_SIZE];
-	int64_t created;
+	int64_t created, deleted;
 
 	if ((*why = check_head(root, "conversation", t->name)) != NULL)
 		return (DOCUMENT_BAD);
@@ -393,7 +397,10 @@ document_read_conversation(struct tenant *t, const char *id, const char *data,
 	if (!get_cstring(root, "birth", birth, sizeof(birth)) ||
 	    !get_i64(root, "created_at", &created))
 		return (DOCUMENT_BAD);
-	(void)get_text(root, "user", &user);
+	/* Whose a live one is must be known, or it would be anybody's. */
+	if (!get_i64(root, "deleted", &deleted) &&
+	    (state = get_text(root, "user", &user)) != DOCUMENT_OK)
+		return (state);
 	c = conversation_new(t, id, birth, user.p, user.len, created);
 	free(user.p);
 	if (c == NULL)

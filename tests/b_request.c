@@ -248,8 +248,8 @@ ids(void **state)
 {
 	static const char *const bad[] = { "", "seven77", "has space",
 	    "has\nnewline", "has:colon", "ümlaut-ümlaut",
-	    "0123456789012345678901234567890123456789012345678901234567890123"
-	    "4" };
+	    ("0123456789012345678901234567890123456789012345678901234567890123"
+	    "4") };
 	char first[ID_SIZE] = "";
 	size_t i;
 

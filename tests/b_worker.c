@@ -652,11 +652,12 @@ slow_reader(void **state)
 	client_close(c);
 }
 
-/* An abort inside a reply does not cut a record in two. */
+/* Neither an abort nor an answer cuts a record of a reply in two. */
 static void
 abort_while_writing(void **state)
 {
 	struct client *c = dial();
+	struct client_record *rec = malloc(sizeof(*rec));
 	struct client_reply r;
 
 	(void)state;
@@ -664,9 +665,15 @@ abort_while_writing(void **state)
 	await(&calls, 1);
 	assert_false(is_silent(c, TIMEOUT_MS));
 	client_send_record(c, FCGI_ABORT_REQUEST, 1, NULL, 0);
+	client_send_record(c, FCGI_GET_VALUES, 0, NULL, 0);
+	usleep(20000);
 	assert_int_equal(client_read_reply(c, &r), 0);
 	assert_int_equal(r.body_len, 5000000);
+	assert_int_equal(strspn(r.body, "x"), r.body_len);
 	client_reply_fini(&r);
+	assert_int_equal(client_read_record(c, rec), 0);
+	assert_int_equal(rec->type, FCGI_GET_VALUES_RESULT);
+	free(rec);
 	assert_served(c, "x");
 	client_close(c);
 }
@@ -677,6 +684,7 @@ half_sent(void **state)
 	struct buf b = BUF_INITIALIZER;
 	struct client *idle, *half, *body, *header;
 	char big[2000];
+	int i;
 
 	(void)state;
 	conf.request_timeout = 200;
@@ -697,7 +705,11 @@ half_sent(void **state)
 
 	assert_reply(half, 408, "request_timeout");
 	assert_closed(half);
-	/* Why it would be refused anyway is said rather than that it is late. */
+	/* Why it would be refused anyway is said rather than that it is late,
+	 * and who is still writing can write on. */
+	assert_false(is_silent(body, TIMEOUT_MS));
+	for (i = 0; i < 200; i++)
+		assert_int_equal(client_send(body, big, sizeof(big)), 0);
 	assert_reply(body, 413, "request_too_large");
 	assert_closed(body);
 	assert_closed(header);
@@ -876,7 +888,31 @@ too_many_connections(void **state)
 	client_close(c[2]);
 }
 
-/* Without descriptors nobody new is taken in; the others are served. */
+/* Descriptors that the daemon finds when it has to open a file now. */
+static int
+spare_descriptors(void)
+{
+	int64_t end = sys_monotonic_ms() + 200;
+	int fd[2] = { -1, -1 };
+
+	while (fd[1] == -1 && sys_monotonic_ms() < end) {
+		if (fd[0] == -1)
+			fd[0] = dup(0);
+		else
+			fd[1] = dup(0);
+		usleep(1000);
+	}
+	if (fd[0] != -1)
+		close(fd[0]);
+	if (fd[1] != -1)
+		close(fd[1]);
+	return ((fd[0] != -1) + (fd[1] != -1));
+}
+
+/*
+ * Without descriptors nobody new is taken in; the others are served, and two
+ * are there for the journal.
+ */
 static void
 no_descriptors(void **state)
 {
@@ -895,6 +931,7 @@ no_descriptors(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	late = dial();
 	send_to(late, "/echo", "late");
+	assert_int_equal(spare_descriptors(), 2);
 	assert_true(is_silent(late, 600));
 	assert_served(c, "x");
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &rl), 0);

@@ -14,7 +14,7 @@
 static uint64_t
 first_pending(const struct journal *j)
 {
-	if (j->done < j->draining->nruns)
+	if (j->draining->nruns > 0)
 		return (j->draining->runs[j->done].first);
 	if (j->filling->nruns > 0)
 		return (j->filling->runs[0].first);
@@ -28,7 +28,7 @@ journal_assert_state(struct journal *j)
 
 	lock_assert_held(&j->lck);
 	assert(j->filling != j->draining);
-	assert(j->done <= j->draining->nruns);
+	assert(j->done == 0 || j->done < j->draining->nruns);
 	assert(journal_durable(j) + 1 == first_pending(j));
 	assert(first_pending(j) <= j->next);
 	assert(f->nruns == 0 || f->runs[f->nruns - 1].end == f->bytes.len);
@@ -175,10 +175,8 @@ journal_room(struct journal *j, size_t len)
 	error = journal_error(j);
 	/* One that fits into no batch still gets one of its own. */
 	if (error == 0 && b->len > 0 && (b->len >= j->batch_max ||
-	    len > j->batch_max - b->len)) {
-		j->wants_room = true;
+	    len > j->batch_max - b->len))
 		error = ENOBUFS;
-	}
 	lock_give(&j->lck);
 	return (error);
 }

@@ -60,7 +60,8 @@ LIST_HEAD(waiter_list, journal_waiter);
  *
  * Definitions.  A record is pending from its append until its batch's
  * fdatasync returned 0.  The runs of draining from `done` on and all runs of
- * filling are what is pending, in the order of their lsns.
+ * filling are what is pending, in the order of their lsns.  A batch whose
+ * last run is done is emptied at once.
  *
  * Invariants, whenever lck is free:
  *	1  durable + 1 is the lowest pending lsn, or next if none is.
@@ -85,7 +86,6 @@ struct journal {
 	size_t		 done;		/* [mw] runs of it that are durable */
 	uint64_t	 next;		/* [m] lsn of the next append */
 	bool		 stop;		/* [m] */
-	bool		 wants_room;	/* [m] somebody was told ENOBUFS */
 	struct waiter_list waiters;	/* [m] */
 	struct kept_list kept;		/* [m] */
 	struct kept	*open;		/* [mw] that of segment, or NULL */

@@ -75,54 +75,6 @@ ready_segment(struct journal *j, uint64_t first, size_t len)
 	return (journal_writer_open(j, first));
 }
 
-/* The run is durable: say so. */
-static void
-finish_run(struct journal *j, const struct run *run, size_t used)
-{
-	lock_take(&j->lck);
-	j->stats.records += run->count;
-	j->stats.batches++;
-	j->stats.bytes += used - (j->open->bytes == 0 ? SEGMENT_HEADER :
-	    j->open->bytes);
-	j->open->last = run->first + run->count - 1;
-	j->open->bytes = used;
-	j->open->covered_at = -1;
-	j->done++;
-	journal_publish(j);
-	lock_give(&j->lck);
-}
-
-/*
- * Write and sync what draining holds, run by run: a batch is written only
- * after everything before it is durable.  Returns 0, or -1 with errno set:
- * then the segment must be closed, and the runs from done on are pending.
- */
-static int
-drain(struct journal *j)
-{
-	const struct batch *b = j->draining;
-	const struct run *run;
-	struct segment_batch sb;
-	size_t begin;
-
-	while (j->done < b->nruns) {
-		run = &b->runs[j->done];
-		begin = j->done == 0 ? 0 : run[-1].end;
-		sb.lsn = run->first;
-		sb.count = run->count;
-		sb.durable = run->first - 1;
-		sb.at = sys_now_ms();
-		sb.records = (struct span){ b->bytes.data + begin,
-		    run->end - begin };
-		assert(journal_durable(j) == sb.durable);
-		if (ready_segment(j, sb.lsn, sb.records.len) == -1 ||
-		    segment_write(j->segment, &sb) == -1)
-			return (-1);
-		finish_run(j, run, segment_size(j->segment));
-	}
-	return (0);
-}
-
 /* Let appends go into the batch that is drained, and drain the other. */
 static void
 swap(struct journal *j)
@@ -138,12 +90,58 @@ swap(struct journal *j)
 	j->draining = j->filling;
 	j->filling = b;
 	j->done = 0;
-	journal_assert_state(j);
+}
 
-	if (j->wants_room) {
-		j->wants_room = false;
-		journal_notify(j, false);
-	}
+/* A run of draining is durable: say so, and turn to what came meanwhile. */
+static void
+finish_run(struct journal *j, const struct run *run, size_t used)
+{
+	struct kept *k = j->open;
+
+	lock_take(&j->lck);
+	j->stats.records += run->count;
+	j->stats.batches++;
+	j->stats.bytes += used - (k->bytes == 0 ? SEGMENT_HEADER : k->bytes);
+	k->last = run->first + run->count - 1;
+	k->bytes = used;
+	k->covered_at = -1;
+
+	/* Who hears of it and waits for room finds some: swap before. */
+	if (++j->done == j->draining->nruns)
+		swap(j);
+	journal_publish(j);
+	lock_give(&j->lck);
+}
+
+/*
+ * Write and sync the batch that is draining, run by run: one is written only
+ * after everything before it is durable.  Returns 0, and draining is what was
+ * appended meanwhile; or -1 with errno set, and the segment must be closed.
+ */
+static int
+drain(struct journal *j)
+{
+	const struct batch *b = j->draining;
+	const struct run *run;
+	struct segment_batch sb;
+	size_t begin;
+
+	do {
+		run = &b->runs[j->done];
+		begin = j->done == 0 ? 0 : run[-1].end;
+		sb.lsn = run->first;
+		sb.count = run->count;
+		sb.durable = run->first - 1;
+		sb.at = sys_now_ms();
+		sb.records = (struct span){ b->bytes.data + begin,
+		    run->end - begin };
+		assert(journal_durable(j) == sb.durable);
+		if (ready_segment(j, sb.lsn, sb.records.len) == -1 ||
+		    segment_write(j->segment, &sb) == -1)
+			return (-1);
+		finish_run(j, run, segment_size(j->segment));
+	} while (j->done > 0);
+	return (0);
 }
 
 static void
@@ -156,23 +154,20 @@ set_error(struct journal *j, int error)
 }
 
 /*
- * BROKEN: write all that is pending, then be OPEN again.  Appends are
- * refused meanwhile, so this ends.  Returns 0, or -1 with errno set.
+ * BROKEN: write all that is pending, which does not grow, and be OPEN again.
+ * Returns 0, or -1 with errno set.
  */
 static int
 recover(struct journal *j)
 {
-	while (drain(j) == 0) {
-		lock_take(&j->lck);
-		if (j->filling->nruns == 0) {
-			set_error(j, 0);
-			lock_give(&j->lck);
-			return (0);
-		}
-		swap(j);
-		lock_give(&j->lck);
+	while (j->draining->nruns > 0) {
+		if (drain(j) == -1)
+			return (-1);
 	}
-	return (-1);
+	lock_take(&j->lck);
+	set_error(j, 0);
+	lock_give(&j->lck);
+	return (0);
 }
 
 /* BROKEN: try every second, until it is mended or the journal is closed. */
@@ -228,19 +223,33 @@ commit(struct journal *j)
 	mend(j);
 }
 
+/*
+ * Wait until there is something to drain.  Returns false when there is
+ * nothing more to do.  Call with lck held.
+ */
+static bool
+await_batch(struct journal *j)
+{
+	while (j->draining->nruns == 0) {
+		if (j->filling->nruns > 0)
+			swap(j);
+		else if (j->stop)
+			return (false);
+		else
+			cond_wait(&j->more, &j->lck);
+		journal_assert_state(j);
+	}
+	/* It is broken here only if it was stopped while so. */
+	return (journal_error(j) == 0);
+}
+
 void
 journal_writer_main(void *arg)
 {
 	struct journal *j = arg;
 
 	lock_take(&j->lck);
-	for (;;) {
-		while (j->filling->nruns == 0 && !j->stop)
-			cond_wait(&j->more, &j->lck);
-		/* Broken only if it was stopped while so. */
-		if (j->filling->nruns == 0 || journal_error(j) != 0)
-			break;
-		swap(j);
+	while (await_batch(j)) {
 		lock_give(&j->lck);
 		commit(j);
 		lock_take(&j->lck);

@@ -37,6 +37,7 @@ static struct {
 	char		 names[NAMES_MAX][SEGMENT_NAME];
 	size_t		 nnames;
 	size_t		 batches;
+	size_t		 bytes;		/* of all batches */
 } disk;
 
 static void
@@ -112,6 +113,7 @@ disk_read(void)
 		assert_int_equal(segment_read(dir, disk.names[i], STORE,
 		    add_batch, NULL, &rep), 0);
 		assert_int_equal(rep.damaged, 0);
+		disk.bytes += rep.used - SEGMENT_HEADER;
 	}
 }
 
@@ -241,6 +243,7 @@ eight_writers(void **state)
 	assert_int_equal(disk.nrecords, WRITERS * APPENDS);
 	assert_int_equal(disk.last, WRITERS * APPENDS);
 	assert_int_equal(disk.batches, stats.batches);
+	assert_int_equal(disk.bytes, stats.bytes);
 	assert_int_equal(disk.nnames, stats.segments);
 	for (i = 0; i < WRITERS; i++) {
 		for (k = 0; k < APPENDS; k++) {
@@ -372,8 +375,11 @@ room(void **state)
 	assert_int_equal(drain_efd(efd), 0);
 	/* Who did not ask is taken all the same. */
 	assert_int_equal(append(j, 0, n), n);
-	fault_gate_open();
+	/* When the news comes there is room already. */
+	fault_gate_pass();
 	assert_int_equal(await_efd(efd), 1);
+	assert_int_equal(journal_room(j, 100), 0);
+	fault_gate_open();
 	assert_int_equal(journal_wait(j, (uint64_t)n), 0);
 	assert_int_equal(journal_room(j, 100), 0);
 	assert_int_equal(journal_close(j), 0);
@@ -476,7 +482,18 @@ breaks_and_recovers(void **state)
 	/* Tries that fail leave no files behind. */
 	while (fault_count(FAULT_OPENAT) < 4)
 		(void)journal_wait(j, 1);
-	fault_disarm();
+
+	/* It works again when all that is pending is durable, not before. */
+	fault_gate_close(FAULT_FDATASYNC);
+	assert_true(fault_gate_await());
+	fault_arm_call(0, 0, 0);
+	fault_gate_pass();
+	assert_int_equal(await_efd(efd2), 1);
+	assert_true(fault_gate_await());
+	assert_int_equal(journal_durable(j), 2);
+	assert_int_equal(journal_error(j), EIO);
+	journal_want(j, late, UINT64_MAX);
+	fault_gate_open();
 	assert_int_equal(await_efd(efd2), 1);
 	await_error(j, 0);
 	assert_int_equal(journal_durable(j), 4);
@@ -747,6 +764,31 @@ retires(void **state)
 	assert_record(7, 0, 7);
 }
 
+/* A segment that grew after it was covered begins its time anew. */
+static void
+keeps_from_the_last_record(void **state)
+{
+	const struct timespec nap = { 0, 60000000 };
+	struct journal *j = open_journal(1, 700, 65536);
+
+	(void)state;
+	assert_int_equal(append(j, 0, 1), 1);
+	assert_int_equal(journal_wait(j, 1), 0);
+	journal_retire(j, 2, 50);
+	nanosleep(&nap, NULL);
+	assert_int_equal(append(j, 0, 2), 2);
+	assert_int_equal(journal_wait(j, 2), 0);
+	assert_int_equal(append(j, 0, 3), 3);
+	assert_int_equal(journal_wait(j, 3), 0);
+	assert_int_equal(tempdir_count(dir), 2);
+	journal_retire(j, 3, 50);
+	assert_int_equal(tempdir_count(dir), 2);
+	nanosleep(&nap, NULL);
+	journal_retire(j, 3, 50);
+	assert_int_equal(tempdir_count(dir), 1);
+	assert_int_equal(journal_close(j), 0);
+}
+
 /* One that cannot be removed holds all later ones. */
 static void
 retires_oldest_first(void **state)
@@ -876,6 +918,7 @@ main(void)
 		TEST(raises),
 		TEST(raises_while_filling),
 		TEST(retires),
+		TEST(keeps_from_the_last_record),
 		TEST(retires_oldest_first),
 		TEST(restarts),
 		TEST(giant),

@@ -3,7 +3,7 @@
  * text, the list, and each state of each view.
  */
 import assert from 'node:assert/strict';
-import { user } from './harness.mjs';
+import { until, user } from './harness.mjs';
 import { box, failed, idIn, open, pages, rows, send, shown, shows }
     from './browser.mjs';
 
@@ -207,6 +207,44 @@ test('a conversation is opened by its URL, and Back leads back',
 	const tab = await context.newPage();
 	await tab.goto(`${it.url.origin}/c/${b}`);
 	await shows(() => shown(tab), ['user: two']);
+});
+
+test('leaving gives up what was being read, but not what was being sent',
+    async ({ page, person }) => {
+	const slow = await person.talk('Slow', [user('slow')]);
+	await person.talk('Quick', [user('quick')]);
+	let release;
+	const held = new Promise((resolve) => {
+		release = resolve;
+	});
+	const hold = async (route) => {
+		await held;
+		await route.continue();
+	};
+	await page.route(`**/${slow}/items?*`, hold);
+	await open(page, person);
+	const given = page.waitForEvent('requestfailed',
+	    (r) => r.url().includes(`${slow}/items`));
+	await page.locator('.row', { hasText: 'Slow' }).click();
+	await page.waitForURL(`**/${slow}`);
+	await page.locator('.row', { hasText: 'Quick' }).click();
+	await shows(() => shown(page), ['user: quick']);
+	assert.match((await given).failure().errorText, /ABORTED/);
+
+	await page.route('**/items', hold);
+	await box(page).fill('sent while leaving');
+	await box(page).press('Enter');
+	await page.locator('.box[aria-busy]').waitFor();
+	const quick = idIn(page);
+	await page.getByRole('link', { name: 'New conversation' }).click();
+	await page.locator('.welcome').waitFor();
+	assert.equal(await box(page).isEditable(), true, 'another box is free');
+	release();
+	await until(async () => (await person.words(quick)).length === 3);
+	await page.locator('.welcome').waitFor();
+	await page.locator('.row', { hasText: 'Quick' }).click();
+	await shows(async () => (await shown(page)).length, 3);
+	assert.deepEqual(await person.words(quick), await shown(page));
 });
 
 test('what does not exist and what is another’s look the same',

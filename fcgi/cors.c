@@ -1,19 +1,20 @@
+#include <ctype.h>
 #include <string.h>
 
 #include "conf/conf.h"
 #include "cors.h"
 
-/* Every request header that means something here, or that clients send. */
+/* Request headers that mean something here, and two families that official
+ * clients send: of these every member is let in, as new ones come often. */
 #define ALLOW_HEADERS							\
 	"Authorization, Content-Type, Accept, Idempotency-Key, "	\
 	"If-Match, If-None-Match, Last-Event-ID, "			\
-	"OpenAI-Organization, OpenAI-Project, OpenAI-Beta, "		\
-	"x-stainless-arch, x-stainless-async, "				\
-	"x-stainless-custom-poll-interval, x-stainless-helper-method, "	\
-	"x-stainless-lang, x-stainless-os, "				\
-	"x-stainless-package-version, x-stainless-poll-helper, "	\
-	"x-stainless-retry-count, x-stainless-runtime, "		\
-	"x-stainless-runtime-version, x-stainless-timeout"
+	"OpenAI-Organization, OpenAI-Project, x-stainless-arch, "	\
+	"x-stainless-helper-method, x-stainless-lang, x-stainless-os, "	\
+	"x-stainless-package-version, x-stainless-retry-count, "	\
+	"x-stainless-runtime, x-stainless-runtime-version, "		\
+	"x-stainless-timeout"
+static const char *const families[] = { "x-stainless-", "openai-" };
 #define EXPOSE_HEADERS							\
 	"ETag, X-Request-Id, Remember-Durability, Retry-After"
 /* Seconds: browsers cap it between ten minutes and a day anyway. */
@@ -50,18 +51,59 @@ cors_is_preflight(const struct request *req)
 	    request_param(req, "HTTP_ACCESS_CONTROL_REQUEST_METHOD").len > 0);
 }
 
+static bool
+is_of_family(const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (!isalnum((unsigned char)name[i]) && name[i] != '-')
+			return (false);
+	for (i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		if (len > strlen(families[i]) && strncasecmp(name, families[i],
+		    strlen(families[i])) == 0)
+			return (true);
+	return (false);
+}
+
+/* Our own list, and what the browser asks for of the families; twice is no
+ * harm. */
+static void
+allow_headers(const struct request *req, struct buf *out)
+{
+	const char *p =
+	    request_param(req, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS").p;
+	size_t len;
+
+	buf_adds(out, ALLOW_HEADERS);
+	for (; p != NULL && *p != '\0'; p += len) {
+		p += strspn(p, ", ");
+		len = strcspn(p, ", ");
+		if (is_of_family(p, len)) {
+			buf_adds(out, ", ");
+			buf_add(out, p, len);
+		}
+	}
+	buf_addc(out, '\0');
+}
+
 void
 cors_preflight(const struct request *req, struct reply *rep,
     const char *allow)
 {
 	struct span origin = request_param(req, "HTTP_ORIGIN");
+	struct buf headers = BUF_INITIALIZER;
 
 	reply_header(rep, "Vary", "Origin");
 	if (!is_listed_anywhere(req->edge->conf, origin))
 		return;
 	reply_header(rep, "Access-Control-Allow-Origin", "%s", origin.p);
 	reply_header(rep, "Access-Control-Allow-Methods", "%s", allow);
-	reply_header(rep, "Access-Control-Allow-Headers", "%s", ALLOW_HEADERS);
+	allow_headers(req, &headers);
+	if (buf_ok(&headers))
+		reply_header(rep, "Access-Control-Allow-Headers", "%s",
+		    headers.data);
+	buf_fini(&headers);
 	reply_header(rep, "Access-Control-Max-Age", "%s", MAX_AGE);
 }
 

@@ -51,9 +51,9 @@ int	 journal_close(struct journal *);
 /*
  * May len bytes more be appended now?  0, or an errno: ENOBUFS (the batch
  * that is filling is full; call again after the next notification), EIO,
- * ENOSPC, EROFS … (BROKEN, and why).  Ask before taking a lock: journal_append
- * itself never refuses for want of room in the batch.  Never blocks on the
- * disk.
+ * ENOSPC, EROFS and so on (BROKEN, and why).  Ask before taking a lock:
+ * journal_append itself never refuses for want of room in the batch.  Never
+ * blocks on the disk.
  */
 int	 journal_room(struct journal *, size_t len);
 

@@ -114,8 +114,8 @@ encode_header(char line[SEGMENT_HEADER], const struct header *h)
 	int n;
 
 	n = snprintf(line, SEGMENT_HEADER,
-	    "{\"journal\":\"rememberd\",\"format\":%" PRIu64 ",\"store\":\"%s\","
-	    "\"segment\":\"%016" PRIx64 "\",\"inode\":%20" PRIu64
+	    "{\"journal\":\"rememberd\",\"format\":%" PRIu64
+	    ",\"store\":\"%s\",\"segment\":\"%016" PRIx64 "\",\"inode\":%20" PRIu64
 	    ",\"first\":%20" PRIu64, h->format, h->store_id, h->seed,
 	    h->inode, h->first);
 	end_line(line, (size_t)n, SEGMENT_HEADER);

@@ -89,16 +89,16 @@ void	 segment_close(struct segment *);
 
 /* What segment_read saw. */
 struct segment_report {
-	bool		 is_torn;	/* bad bytes at the end, no batch after */
+	bool		 is_torn;	/* bad bytes behind the last batch */
 	size_t		 damaged;	/* runs of bad bytes before a batch */
 	bool		 is_copy;	/* the inode is not the header's */
 	uint64_t	 first;		/* of its header, or of its name */
-	uint64_t	 last;		/* highest lsn read; first - 1 if none */
-	uint64_t	 vouched;	/* highest lsn that a batch in it says was
-					 * durable, here or in earlier
-					 * segments; 0 if none */
+	uint64_t	 last;		/* highest lsn read, or first - 1 */
+	uint64_t	 vouched;	/* highest lsn that a batch in it
+					 * says was durable, here or in
+					 * earlier segments; 0 if none */
 	int64_t		 at;		/* time of its last batch; 0 if none */
-	size_t		 used;		/* bytes up to the end of what is valid */
+	size_t		 used;		/* bytes up to the end of the last */
 };
 
 /*

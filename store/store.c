@@ -1,4 +1,3 @@
-#include <bsd/libutil.h>
 #include <bsd/string.h>
 
 #include <assert.h>
@@ -271,14 +270,13 @@ identify(struct store *s, struct buf *epochs)
  * looks again for a second.  Returns the descriptor, or -1.
  */
 static int
-open_lock(const struct store *s)
+open_lock(const struct store *s, pid_t *holder_r)
 {
 	static const struct timespec pause = { 0, 10 * 1000 * 1000 };
 	int fd, i;
 
 	for (i = 0; i < 100; i++) {
-		fd = flopenat(s->dirfd, "lock",
-		    O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+		fd = sys_lockfile(s->dirfd, "lock", holder_r);
 		if (fd != -1 || errno != EWOULDBLOCK)
 			return (fd);
 		(void)nanosleep(&pause, NULL);
@@ -291,36 +289,15 @@ open_lock(const struct store *s)
 static int
 take_lock(struct store *s, pid_t *holder_r)
 {
-	char pid[32];
-	ssize_t n;
-	int fd;
-
-	s->lockfd = open_lock(s);
-	if (s->lockfd == -1) {
-		if (errno != EWOULDBLOCK) {
-			log_err("%s/lock", s->o.dir);
-			return (-1);
-		}
-		*holder_r = 0;
-		fd = sys->openat(s->dirfd, "lock", O_RDONLY | O_CLOEXEC, 0);
-		if (fd != -1) {
-			n = sys->read(fd, pid, sizeof(pid) - 1);
-			pid[n > 0 ? n : 0] = '\0';
-			*holder_r = (pid_t)strtol(pid, NULL, 10);
-			(void)sys->close(fd);
-		}
+	s->lockfd = open_lock(s, holder_r);
+	if (s->lockfd != -1)
+		return (0);
+	if (errno == EWOULDBLOCK)
 		log_errx("%s is in use by process %d", s->o.dir,
 		    (int)*holder_r);
-		errno = EWOULDBLOCK;
-		return (-1);
-	}
-	(void)snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(s->lockfd, 0) == -1 ||
-	    sys_writeall(s->lockfd, pid, strlen(pid)) == -1) {
+	else
 		log_err("%s/lock", s->o.dir);
-		return (-1);
-	}
-	return (0);
+	return (-1);
 }
 
 static int

@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <bsd/libutil.h>
 
 #include "buf.h"
 
@@ -176,6 +179,47 @@ sys_opendir(int dirfd, const char *name)
 		return (-1);
 	return (sys->openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 	    0));
+}
+
+/* The process whose id stands in the lock file, or 0. */
+static pid_t
+read_holder(int dirfd, const char *name)
+{
+	char *s;
+	size_t len;
+	long pid;
+
+	if (sys_readfile(dirfd, name, 100, &s, &len) == -1)
+		return (0);
+	pid = strtol(s, NULL, 10);
+	free(s);
+	return (pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0);
+}
+
+int
+sys_lockfile(int dirfd, const char *name, pid_t *holder_r)
+{
+	char pid[16];
+	int fd, error, len;
+
+	fd = flopenat(dirfd, name,
+	    O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (fd == -1) {
+		error = errno;
+		if (error == EWOULDBLOCK)
+			*holder_r = read_holder(dirfd, name);
+		errno = error;
+		return (-1);
+	}
+	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) == -1 ||
+	    sys_writeall(fd, pid, (size_t)len) == -1) {
+		error = errno;
+		sys->close(fd);
+		errno = error;
+		return (-1);
+	}
+	return (fd);
 }
 
 int

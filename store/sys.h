@@ -66,6 +66,15 @@ int	 sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
 int	 sys_opendir(int dirfd, const char *name);
 
 /*
+ * Open the file name in dirfd (made with mode 0600 unless it is there), lock
+ * it without waiting and write this process's id into it.  The lock lasts
+ * until the last copy of the descriptor is closed.  Returns the descriptor,
+ * or -1 with errno set; EWOULDBLOCK: another process has it, *holder_r being
+ * its id, or 0 if the file does not say.
+ */
+int	 sys_lockfile(int dirfd, const char *name, pid_t *holder_r);
+
+/*
  * Call visit(name, arg) for each entry of the folder dirfd, "." and ".."
  * left out, in no order.  A visit that returns non-zero ends the walk.
  * dirfd stays open and its position does not matter.  Returns 0, -1 with

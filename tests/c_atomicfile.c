@@ -295,6 +295,40 @@ opens_folders(void **state)
 	sys->close(fd);
 }
 
+/* One holder at a time; who comes second hears who it is. */
+static void
+locks_files(void **state)
+{
+	char pid[32];
+	pid_t holder = -1;
+	int fd, n;
+
+	(void)state;
+	/* What an earlier holder with a longer id left is gone. */
+	assert_int_equal(atomicfile_write(dir, "lock", "1234567890123", 13), 0);
+	assert_true((fd = sys_lockfile(dir, "lock", &holder)) >= 0);
+	snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	assert_true(holds("lock", pid));
+	errno = 0;
+	assert_int_equal(sys_lockfile(dir, "lock", &holder), -1);
+	assert_int_equal(errno, EWOULDBLOCK);
+	assert_int_equal(holder, getpid());
+	assert_true(holds("lock", pid));
+	close(fd);
+
+	for (n = 1; ; n++) {
+		fault_arm(n, EIO);
+		fd = sys_lockfile(dir, "lock", &holder);
+		if (!fault_fired())
+			break;
+		assert_int_equal(fd, -1);
+		assert_int_equal(errno, EIO);
+	}
+	fault_disarm();
+	assert_true(n > 1);
+	close(fd);
+}
+
 static int
 add_length(const char *name, void *arg)
 {
@@ -360,6 +394,7 @@ main(void)
 		TEST(reads_fail_whole),
 		TEST(writes_all),
 		TEST(opens_folders),
+		TEST(locks_files),
 		TEST(lists_folders),
 	};
 

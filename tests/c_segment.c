@@ -698,8 +698,8 @@ hostile_lengths(void **state)
 		line = p + SEGMENT_HEADER + (size_t)i * SEGMENT_BATCH;
 		memset(line, ' ', SEGMENT_BATCH);
 		n = snprintf(line, SEGMENT_BATCH,
-		    "{\"lsn\":%20d,\"count\":%10d,\"length\":%12zu,\"durable\":%20d,\"at\":%20d,\"line\":"
-		    "\"%08x\",", 100 + i, 1,
+		    "{\"lsn\":%20d,\"count\":%10d,\"length\":%12zu,"
+		    "\"durable\":%20d,\"at\":%20d,\"line\":\"%08x\",", 100 + i, 1,
 		    len - SEGMENT_HEADER - (size_t)(i + 1) * SEGMENT_BATCH, 1,
 		    1, 1234567);
 		line[n] = ' ';

@@ -32,27 +32,14 @@ refuse(struct reply *rep)
 	return (API_DONE);
 }
 
-static void
-add_hash_part(XXH3_state_t *state, const char *s)
-{
-	(void)XXH3_64bits_update(state, s, strlen(s) + 1);
-}
-
 /* What a credential is known by again: not the secret itself. */
-static bool
-hash_identity(const char *kind, const char *a, const char *b, uint64_t *hash_r)
+static uint64_t
+hash_identity(const char *kind, const char *a, const char *b)
 {
-	XXH3_state_t *state = XXH3_createState();
+	uint64_t hash = XXH3_64bits(kind, strlen(kind));
 
-	if (state == NULL)
-		return (false);
-	(void)XXH3_64bits_reset(state);
-	add_hash_part(state, kind);
-	add_hash_part(state, a);
-	add_hash_part(state, b);
-	*hash_r = XXH3_64bits_digest(state);
-	(void)XXH3_freeState(state);
-	return (true);
+	hash = XXH3_64bits_withSeed(a, strlen(a), hash);
+	return (XXH3_64bits_withSeed(b, strlen(b), hash));
 }
 
 /*
@@ -133,11 +120,10 @@ check_key(struct request *req, struct reply *rep, struct span token)
 		return (verdict);
 	err = sha256(token.p, token.len, hash) ?
 	    store_apikey_check(tenant, hash, id, &who->lsn) : STORE_NOMEM;
-	if (err == STORE_OK && !hash_identity("key",
-	    store_tenant_name(tenant), id, &who->credential))
-		err = STORE_NOMEM;
 	if (err == STORE_OK) {
 		who->tenant = tenant;
+		who->credential = hash_identity("key",
+		    store_tenant_name(tenant), id);
 		who->can_read = who->can_write = true;
 		return (API_DONE);
 	}
@@ -342,8 +328,8 @@ admit(struct request *req, struct reply *rep, const struct claims *c)
 	who->user = arena_copy(req->arena, c->sub, strlen(c->sub));
 	who->can_read = has_scope(c->scope, "read");
 	who->can_write = has_scope(c->scope, "write");
-	return ((who->user != NULL && hash_identity("user", c->tenant,
-	    c->sub, &who->credential)) || input_nomem(rep));
+	who->credential = hash_identity("user", c->tenant, c->sub);
+	return (who->user != NULL || input_nomem(rep));
 }
 
 static enum api_verdict

@@ -218,6 +218,11 @@ refuse(const struct request *req, const json_error_t *error,
 {
 	size_t position = error->position < 0 ? 0 : (size_t)error->position;
 
+	/* Where it cannot allocate, jansson often says nothing at all. */
+	if (error->text[0] == '\0') {
+		(void)input_nomem(rep);
+		return;
+	}
 	switch (json_error_code(error)) {
 	case json_error_out_of_memory:
 		(void)input_nomem(rep);

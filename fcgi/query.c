@@ -367,57 +367,45 @@ idempotency_key(const struct request *req, const char **key_r,
 	return (false);
 }
 
-/* Parts with a NUL behind each, so that their limits count. */
-static void
-add_part(struct buf *b, const char *p, size_t len)
+/* One part more: each is hashed by itself, so that their limits count. */
+static uint64_t
+add_part(uint64_t hash, const char *p, size_t len)
 {
-	buf_add(b, p, len);
-	buf_addc(b, '\0');
+	return (XXH3_64bits_withSeed(p, len, hash));
 }
 
-static bool
-hash_scope(const struct request *req, struct change_once *once)
+/* Of method and path. */
+static uint64_t
+hash_target(const struct request *req, uint64_t hash)
 {
-	struct buf b = BUF_INITIALIZER;
-	const char *tenant = store_tenant_name(req->caller.tenant);
-	bool is_ok;
+	hash = add_part(hash, req->method_name, strlen(req->method_name));
+	return (add_part(hash, req->path.p, req->path.len));
+}
 
-	add_part(&b, tenant, strlen(tenant));
+static uint64_t
+hash_scope(const struct request *req)
+{
+	const char *tenant = store_tenant_name(req->caller.tenant);
 	/* A tenant's keys are one caller: it may change its key in between. */
-	if (req->caller.user != NULL)
-		add_part(&b, req->caller.user, strlen(req->caller.user));
-	else
-		add_part(&b, "", 0);
-	add_part(&b, req->method_name, strlen(req->method_name));
-	add_part(&b, req->path.p, req->path.len);
-	if ((is_ok = buf_ok(&b)))
-		once->scope = XXH3_64bits(b.data, b.len);
-	buf_fini(&b);
-	return (is_ok);
+	const char *user = req->caller.user != NULL ? req->caller.user : "";
+	uint64_t hash;
+
+	hash = add_part(0, tenant, strlen(tenant));
+	hash = add_part(hash, user, strlen(user));
+	return (hash_target(req, hash));
 }
 
 /* Of method, path and body. */
-static bool
+static void
 hash_body(const struct request *req, unsigned char hash[BODY_HASH_SIZE])
 {
 	XXH128_canonical_t canonical;
-	XXH3_state_t *state = XXH3_createState();
 
-	if (state == NULL)
-		return (false);
-	(void)XXH3_128bits_reset(state);
-	(void)XXH3_128bits_update(state, req->method_name,
-	    strlen(req->method_name) + 1);
-	(void)XXH3_128bits_update(state, req->path.p, req->path.len);
-	(void)XXH3_128bits_update(state, "", 1);
-	if (req->body.len > 0)
-		(void)XXH3_128bits_update(state, req->body.p, req->body.len);
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-	(void)XXH3_freeState(state);
 	_Static_assert(sizeof(canonical.digest) == BODY_HASH_SIZE,
 	    "128 bits");
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(
+	    req->body.p, req->body.len, hash_target(req, 0)));
 	memcpy(hash, canonical.digest, BODY_HASH_SIZE);
-	return (true);
 }
 
 bool
@@ -434,6 +422,7 @@ query_once(const struct request *req, struct change_once *once,
 	    req->method == METHOD_POST)
 		once->retry_count = (uint32_t)strtoul(count.p, NULL, 10);
 	once->credential = req->caller.credential;
-	return ((hash_scope(req, once) && hash_body(req, once->body)) ||
-	    input_nomem(rep));
+	once->scope = hash_scope(req);
+	hash_body(req, once->body);
+	return (true);
 }

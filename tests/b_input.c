@@ -204,6 +204,46 @@ takes_bodies(void **state)
 	}
 }
 
+static int allocations_left;
+
+static void *
+failing_malloc(size_t n)
+{
+	return (allocations_left-- == 0 ? NULL : malloc(n));
+}
+
+/*
+ * Each allocation of jansson's in turn fails: the body is refused, and not
+ * taken for less than it is.  jansson calls a string that it has no room for
+ * an invalid token, so that some are answered by 400.
+ */
+static void
+bears_want_of_memory(void **state)
+{
+	static const char body[] =
+	    "{\"a\":[1,\"x\",{\"b\\u0000\":null}],\"c\":1.5}";
+	struct fake f;
+	json_t *tree = NULL;
+	int n, refused = 0;
+
+	(void)state;
+	json_set_alloc_funcs(failing_malloc, free);
+	for (n = 0; tree == NULL; n++) {
+		post(&f, TEXT(body));
+		allocations_left = n;
+		tree = input_body(&f.req, false, &f.rep);
+		allocations_left = -1;
+		refused += tree == NULL && f.rep.status == 503;
+		assert_true(tree != NULL || f.rep.status == 503 ||
+		    f.rep.status == 400);
+		fake_end(&f);
+	}
+	assert_true(n > 10 && refused > 5);
+	assert_int_equal(json_object_size(tree), 2);
+	json_decref(tree);
+	json_set_alloc_funcs(malloc, free);
+}
+
 /* --- metadata, title ------------------------------------------------------ */
 
 /* n pairs of key and value, each repeated. */
@@ -830,6 +870,7 @@ main(void)
 		cmocka_unit_test(refuses_what_nests_too_deep),
 		cmocka_unit_test(refuses_numbers_out_of_range),
 		cmocka_unit_test(takes_bodies),
+		cmocka_unit_test(bears_want_of_memory),
 		cmocka_unit_test(takes_metadata_to_its_limits),
 		cmocka_unit_test(refuses_other_metadata),
 		cmocka_unit_test(keeps_the_bytes_of_metadata),

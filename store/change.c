@@ -461,7 +461,7 @@ apply_tenant_create(struct tenant *t, struct conversation *c, struct record *r)
 	(void)c;
 	t->exists = true;
 	t->created_at = r->at;
-	t->lsn = t->set_lsn = r->lsn;
+	t->lsn = t->set_lsn = t->created_lsn = r->lsn;
 }
 
 /* The ring that a kind changes. */

@@ -140,7 +140,9 @@ repeat_set(struct change_ctx *x, struct outcome *o)
 	if (c->is_deleted) {
 		o->lsn = c->lsn;
 		err = STORE_NOENT;
-	} else
+	} else if (c->is_damaged)
+		err = STORE_DAMAGED;
+	else
 		err = outcome_repeat(c, x->repeat, o);
 	lock_give(&c->lck);
 	return (err);
@@ -233,6 +235,8 @@ commit_tenant(struct change_ctx *x, const struct change_row *row,
 	lock_take(&t->lck);
 	if (t->level < TENANT_OPEN)
 		err = STORE_COLD;
+	else if (t->is_damaged)
+		err = STORE_DAMAGED;
 	else if (!t->exists && row->kind != CHANGE_TENANT_CREATE)
 		err = STORE_NOENT;
 	else if ((err = row->check(x)) == STORE_OK)

@@ -122,6 +122,23 @@ flush_mark(struct flush *f, struct dirty *d, uint64_t lsn)
 	f->n++;
 }
 
+uint64_t
+flush_forget(struct flush *f, struct dirty *d, uint64_t lsn)
+{
+
+	assert(!f->is_started);
+	lock_take(&f->lck);
+	if (d->is_listed) {
+		TAILQ_REMOVE(&f->list, d, link);
+		d->is_listed = false;
+		f->n--;
+		if (d->first < lsn)
+			lsn = d->first;
+	}
+	lock_give(&f->lck);
+	return (lsn);
+}
+
 bool
 flush_is_marked(struct flush *f, const struct dirty *d)
 {

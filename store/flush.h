@@ -48,6 +48,13 @@ void	 flush_enter(struct flush *);
 void	 flush_mark(struct flush *, struct dirty *, uint64_t lsn);
 void	 flush_leave(struct flush *);
 
+/*
+ * Take d off, listed or not: its object goes, and what takes its place is to
+ * be marked with the result, the lesser of lsn and d's own.  Before the
+ * thread runs.
+ */
+uint64_t flush_forget(struct flush *, struct dirty *d, uint64_t lsn);
+
 /* Is it listed?  Rank 17 is taken. */
 bool	 flush_is_marked(struct flush *, const struct dirty *);
 

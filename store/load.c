@@ -15,6 +15,9 @@
 #include "store_internal.h"
 #include "sys.h"
 
+/* Between tenant and file in the label of a conversation's document. */
+#define LABEL_CONVERSATIONS	".conversations."
+
 /* What a load brings together before others may see it. */
 struct load {
 	struct tenant	*tenant;
@@ -22,33 +25,37 @@ struct load {
 	struct conversation **v;	/* owned */
 	size_t		 n;
 	size_t		 size;
+	size_t		 nread;		/* those of v that have a document;
+					   behind them stand-ins for what
+					   lies in quarantine */
 	uint64_t	 lsn;		/* highest found */
 	enum store_err	 err;
 };
 
-/* --- quarantine --------------------------------------------------------- */
+/* What a crash left half written; it was never the truth. */
+static void
+unlink_temporary(int dirfd, const char *name)
+{
+
+	if (sys->unlinkat(dirfd, name, 0) == -1)
+		log_warn("unlink %s", name);
+}
+
+static int
+visit_temporary(const char *name, void *arg)
+{
+
+	if (atomicfile_is_temporary(name))
+		unlink_temporary(*(const int *)arg, name);
+	return (0);
+}
 
 void
-load_quarantine(struct store *s, int dirfd, const char *name,
-    const char *label, const char *why)
+load_clean(int dirfd)
 {
-	struct buf b = BUF_INITIALIZER;
-	char aside[256], whyname[264];
 
-	(void)snprintf(aside, sizeof(aside), "%s.%" PRId64, label,
-	    sys_now_ms());
-	(void)snprintf(whyname, sizeof(whyname), "%s.why", aside);
-	log_errx("%s is set aside as quarantine/%s: %s", label, aside, why);
-	buf_addf(&b, "%s: %s\n", label, why);
-	if (!buf_ok(&b) || atomicfile_write(s->quarantinefd, whyname, b.data,
-	    b.len) == -1)
-		log_warn("quarantine/%s", whyname);
-	buf_fini(&b);
-	if (sys->renameat(dirfd, name, s->quarantinefd, aside) == -1 ||
-	    atomicfile_sync(s->quarantinefd) == -1 ||
-	    atomicfile_sync(dirfd) == -1)
-		log_warn("quarantine/%s", aside);
-	atomic_fetch_add(&s->nquarantined, 1);
+	if (sys_eachname(dirfd, visit_temporary, &dirfd) == -1)
+		log_warn("list what a crash left");
 }
 
 /* --- conversations ------------------------------------------------------ */
@@ -108,16 +115,56 @@ name_to_id(const char *name, char id[ID_SIZE])
 	return (id_is_valid(id, len - 5));
 }
 
+void
+load_label(const struct tenant *t, const char *name,
+    char label[QUARANTINE_LABEL])
+{
+
+	(void)snprintf(label, QUARANTINE_LABEL, "%s" LABEL_CONVERSATIONS "%s",
+	    t->name, name);
+}
+
 static enum store_err
 load_bad(struct load *l, const char *name, const char *id, const char *why,
     struct conversation **c_r)
 {
-	char label[TENANT_NAME_MAX + ID_SIZE + 16];
+	char label[QUARANTINE_LABEL];
 
-	(void)snprintf(label, sizeof(label), "%s.%s", l->tenant->name, name);
-	load_quarantine(l->tenant->store, l->fd, name, label, why);
+	load_label(l->tenant, name, label);
+	quarantine_move(l->tenant->store, l->fd, name, label, why);
 	*c_r = damaged_new(l->tenant, id);
 	return (*c_r != NULL ? STORE_OK : STORE_NOMEM);
+}
+
+/*
+ * Read a document whole.  Returns 1 with *data_r (new); 0 if it cannot be
+ * read and never will, which is damage; -1 with errno set if it may be read
+ * another time.
+ */
+static int
+read_document(int dirfd, const char *name, char **data_r, size_t *len_r)
+{
+	int tries = 2;
+
+	while (tries-- > 0) {
+		if (sys_readfile(dirfd, name, DOCUMENT_MAX, data_r,
+		    len_r) == 0)
+			return (1);
+		/* Once more: a disk may say so of a sector and mend it. */
+		if (errno != EIO)
+			break;
+	}
+	switch (errno) {
+	case EIO:
+	case EFBIG:
+	case EINVAL:
+	case EISDIR:
+	case ELOOP:
+	case ENXIO:
+		return (0);
+	default:
+		return (-1);
+	}
 }
 
 static enum store_err
@@ -130,12 +177,20 @@ load_conversation(struct load *l, const char *name, const char *id)
 	char *data;
 	size_t len;
 
-	if (sys_readfile(l->fd, name, DOCUMENT_MAX, &data, &len) == -1) {
+	switch (read_document(l->fd, name, &data, &len)) {
+	case 1:
+		state = document_read_conversation(l->tenant, id, data, len,
+		    &c, &why);
+		free(data);
+		break;
+	case 0:
+		state = DOCUMENT_BAD;
+		why = "it cannot be read";
+		break;
+	default:
 		log_warn("tenant %s: read %s", l->tenant->name, name);
 		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
 	}
-	state = document_read_conversation(l->tenant, id, data, len, &c, &why);
-	free(data);
 	if (state == DOCUMENT_NOMEM)
 		return (STORE_NOMEM);
 	if (state == DOCUMENT_BAD)
@@ -154,9 +209,7 @@ visit_conversation(const char *name, void *arg)
 	char id[ID_SIZE];
 
 	if (atomicfile_is_temporary(name)) {
-		/* What a crash left; it was never the truth. */
-		if (sys->unlinkat(l->fd, name, 0) == -1)
-			log_warn("tenant %s: unlink %s", l->tenant->name, name);
+		unlink_temporary(l->fd, name);
 		return (0);
 	}
 	if (!name_to_id(name, id)) {
@@ -166,6 +219,31 @@ visit_conversation(const char *name, void *arg)
 	}
 	l->err = load_conversation(l, name, id);
 	return (l->err != STORE_OK);
+}
+
+/*
+ * A conversation whose document lies in quarantine is damaged, also after a
+ * restart, unless something stands in its place.
+ */
+static int
+visit_quarantine(const char *label, void *arg)
+{
+	struct load *l = arg;
+	struct conversation *c;
+	const char *rest = label + strlen(l->tenant->name);
+	char id[ID_SIZE];
+
+	if (strncmp(label, l->tenant->name, strlen(l->tenant->name)) != 0 ||
+	    strncmp(rest, LABEL_CONVERSATIONS,
+	    strlen(LABEL_CONVERSATIONS)) != 0 ||
+	    !name_to_id(rest + strlen(LABEL_CONVERSATIONS), id))
+		return (0);
+	c = damaged_new(l->tenant, id);
+	if (c != NULL && load_add(l, c))
+		return (0);
+	conversation_free(c);
+	l->err = STORE_NOMEM;
+	return (1);
 }
 
 /* --- idempotency records ------------------------------------------------ */
@@ -178,6 +256,7 @@ cmp_name(const void *a, const void *b)
 }
 
 struct names {
+	int	  fd;
 	char	**v;
 	size_t	  n;
 };
@@ -188,7 +267,9 @@ visit_name(const char *name, void *arg)
 	struct names *l = arg;
 	char **v;
 
-	if (strlen(name) != ONCE_NAME - 1)
+	if (atomicfile_is_temporary(name))
+		unlink_temporary(l->fd, name);
+	if (strlen(name) != ONCE_NAME - 1 || atomicfile_is_temporary(name))
 		return (0);
 	if ((v = reallocarray(l->v, l->n + 1, sizeof(*v))) == NULL)
 		return (1);
@@ -206,22 +287,29 @@ load_once_file(struct load *l, const char *name)
 	struct tenant *t = l->tenant;
 	enum document_state state;
 	const char *why;
-	char label[TENANT_NAME_MAX + ONCE_NAME + 16];
+	char label[QUARANTINE_LABEL];
 	char *data;
 	size_t len;
 
-	if (sys_readfile(l->fd, name, DOCUMENT_MAX, &data, &len) == -1) {
+	switch (read_document(l->fd, name, &data, &len)) {
+	case 1:
+		lock_take(&t->lck);
+		state = document_read_once(t, data, len, &why);
+		lock_give(&t->lck);
+		free(data);
+		break;
+	case 0:
+		state = DOCUMENT_BAD;
+		why = "it cannot be read";
+		break;
+	default:
 		log_warn("tenant %s: read once/%s", t->name, name);
 		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
 	}
-	lock_take(&t->lck);
-	state = document_read_once(t, data, len, &why);
-	lock_give(&t->lck);
-	free(data);
 	if (state == DOCUMENT_BAD) {
 		(void)snprintf(label, sizeof(label), "%s.once.%s", t->name,
 		    name);
-		load_quarantine(t->store, l->fd, name, label, why);
+		quarantine_move(t->store, l->fd, name, label, why);
 	}
 	return (state == DOCUMENT_NOMEM ? STORE_NOMEM : STORE_OK);
 }
@@ -230,7 +318,7 @@ load_once_file(struct load *l, const char *name)
 static enum store_err
 load_once(struct load *l)
 {
-	struct names names = { NULL, 0 };
+	struct names names = { l->fd, NULL, 0 };
 	enum store_err err = STORE_OK;
 	size_t i;
 
@@ -286,6 +374,35 @@ close_folder(struct load *l)
 	l->fd = -1;
 }
 
+/* Take back what a bad tenant.json left in t; its lock is held. */
+static void
+forget_tenant(struct tenant *t)
+{
+
+	lock_assert_held(&t->lck);
+	keyring_fini(&t->apikeys);
+	keyring_fini(&t->jwtkeys);
+	t->lsn = 0;
+	t->exists = false;
+}
+
+/* There is no tenant.json. */
+static enum store_err
+load_missing(struct load *l, const char *label)
+{
+
+	switch (quarantine_has(l->tenant->store, label)) {
+	case 0:
+		/* Its creation may still be in the journal. */
+		return (STORE_OK);
+	case 1:
+		return (STORE_DAMAGED);
+	default:
+		log_warn("list quarantine");
+		return (STORE_SICK);
+	}
+}
+
 /*
  * Read tenant.json.  Without one the tenant does not exist: its creation may
  * still be in the journal, or a crash came before it was durable.
@@ -294,53 +411,70 @@ static enum store_err
 load_open(struct load *l)
 {
 	struct tenant *t = l->tenant;
-	enum document_state state = DOCUMENT_OK;
-	const char *why;
-	char label[TENANT_NAME_MAX + 16];
+	enum document_state state = DOCUMENT_BAD;
+	const char *why = "it cannot be read";
+	char label[QUARANTINE_LABEL];
 	char *data;
 	size_t len;
 
-	if (sys_readfile(l->fd, "tenant.json", DOCUMENT_MAX, &data,
-	    &len) == -1) {
+	(void)snprintf(label, sizeof(label), "%s.tenant.json", t->name);
+	switch (read_document(l->fd, "tenant.json", &data, &len)) {
+	case 1:
+		lock_take(&t->lck);
+		state = document_read_tenant(t, data, len, &why);
+		if (state == DOCUMENT_OK)
+			l->lsn = t->lsn;
+		else
+			forget_tenant(t);
+		lock_give(&t->lck);
+		explicit_bzero(data, len);
+		free(data);
+		break;
+	case 0:
+		break;
+	default:
 		if (errno == ENOENT)
-			return (STORE_OK);
+			return (load_missing(l, label));
 		log_warn("tenant %s: read tenant.json", t->name);
 		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
 	}
-	lock_take(&t->lck);
-	state = document_read_tenant(t, data, len, &why);
-	l->lsn = t->lsn;
-	lock_give(&t->lck);
-	explicit_bzero(data, len);
-	free(data);
 	if (state == DOCUMENT_NOMEM)
 		return (STORE_NOMEM);
 	if (state == DOCUMENT_OK)
 		return (STORE_OK);
-	(void)snprintf(label, sizeof(label), "%s.tenant.json", t->name);
-	load_quarantine(t->store, l->fd, "tenant.json", label, why);
+	quarantine_move(t->store, l->fd, "tenant.json", label, why);
 	return (STORE_DAMAGED);
+}
+
+static enum store_err
+load_conversations(struct load *l)
+{
+	int there;
+
+	if ((there = open_folder(l, "conversations")) == -1)
+		return (STORE_SICK);
+	l->err = STORE_OK;
+	if (there == 1 && sys_eachname(l->fd, visit_conversation, l) == -1) {
+		log_warn("tenant %s: list conversations", l->tenant->name);
+		l->err = STORE_SICK;
+	}
+	close_folder(l);
+	l->nread = l->n;
+	if (l->err == STORE_OK &&
+	    quarantine_each(l->tenant->store, visit_quarantine, l) == -1) {
+		log_warn("list quarantine");
+		l->err = STORE_SICK;
+	}
+	return (l->err);
 }
 
 static enum store_err
 load_all(struct load *l)
 {
-	enum store_err err = STORE_OK;
+	enum store_err err;
 	int there;
 
-	if ((there = open_folder(l, "conversations")) == -1)
-		return (STORE_SICK);
-	if (there == 1) {
-		l->err = STORE_OK;
-		if (sys_eachname(l->fd, visit_conversation, l) == -1) {
-			log_warn("tenant %s: list conversations",
-			    l->tenant->name);
-			l->err = STORE_SICK;
-		}
-		close_folder(l);
-		err = l->err;
-	}
-	if (err != STORE_OK)
+	if ((err = load_conversations(l)) != STORE_OK)
 		return (err);
 	if ((there = open_folder(l, "once")) == -1)
 		return (STORE_SICK);
@@ -365,14 +499,20 @@ cmp_deleted(const void *a, const void *b)
 static void
 publish(struct load *l)
 {
+	struct conversation *c;
 	size_t i;
 
 	/* Tombstones must come oldest first. */
-	if (l->n > 0)
-		qsort(l->v, l->n, sizeof(*l->v), cmp_deleted);
-	for (i = 0; i < l->n; i++)
-		tenant_insert(l->tenant, l->v[i]);
-	l->n = 0;
+	if (l->nread > 0)
+		qsort(l->v, l->nread, sizeof(*l->v), cmp_deleted);
+	for (i = 0; i < l->n; i++) {
+		c = l->v[i];
+		if (i >= l->nread && tenant_find(l->tenant, c->id) != NULL)
+			conversation_free(c);
+		else
+			tenant_insert(l->tenant, c);
+	}
+	l->n = l->nread = 0;
 }
 
 /* Raise the level by one; others wait for it in load_tenant. */
@@ -386,9 +526,22 @@ load_level(struct load *l, enum tenant_level level)
 		return (load_all(l));
 	if ((there = open_folder(l, ".")) != 1)
 		return (there == 0 ? STORE_OK : STORE_SICK);
+	load_clean(l->fd);
 	err = load_open(l);
 	close_folder(l);
 	return (err);
+}
+
+/*
+ * Let no change get an lsn that a document holds already: replay would pass
+ * it over.  At start there is no journal yet, and recovery sees to it.
+ */
+static void
+raise_lsn(const struct load *l)
+{
+
+	if (l->tenant->store->journal != NULL)
+		journal_raise(l->tenant->store->journal, l->lsn);
 }
 
 enum store_err
@@ -402,21 +555,22 @@ load_tenant(struct tenant *t, enum tenant_level want, uint64_t *lsn_r)
 	while (t->is_loading)
 		cond_wait(&t->loaded, &t->lck);
 	t->is_loading = true;
-	while (err == STORE_OK && t->level < want) {
-		if (t->is_damaged) {
-			err = STORE_DAMAGED;
-			break;
-		}
+	while (t->level < want) {
 		next = t->level + 1;
 		lock_give(&t->lck);
-		err = load_level(&l, next);
+		if ((err = load_level(&l, next)) == STORE_OK)
+			raise_lsn(&l);
 		lock_take(&t->lck);
-		if (err == STORE_OK) {
-			publish(&l);
-			t->level = next;
-		} else if (err == STORE_DAMAGED)
+		/* Without tenant.json its conversations load all the same. */
+		if (err == STORE_DAMAGED)
 			t->is_damaged = true;
+		else if (err != STORE_OK)
+			break;
+		publish(&l);
+		t->level = next;
 	}
+	if (t->level >= want)
+		err = t->is_damaged ? STORE_DAMAGED : STORE_OK;
 	t->is_loading = false;
 	cond_broadcast(&t->loaded);
 	lock_give(&t->lck);

@@ -3,26 +3,28 @@
 
 #include <stdint.h>
 
+#include "quarantine.h"
 #include "store.h"
 #include "tenant.h"
 
 /*
  * Bring a tenant's documents into memory, up to that level.  *lsn_r is set to
- * the highest lsn found in them.  A damaged document is set aside under
- * quarantine/ and its conversation answers STORE_DAMAGED; a damaged
- * tenant.json makes the tenant answer so.  Returns STORE_OK, STORE_DAMAGED,
- * STORE_NOMEM, or STORE_SICK if something could not be read (logged; nothing
- * changed, try again).  Blocks; several threads may ask at once.
+ * the highest lsn found in them; the journal's counter is raised above it
+ * before anybody finds them.  A damaged or unreadable document is set aside
+ * under quarantine/ and its conversation answers STORE_DAMAGED, now and after
+ * each start; so does a tenant for its tenant.json, but its conversations are
+ * loaded.  Returns STORE_OK, STORE_DAMAGED (the tenant), STORE_NOMEM, or
+ * STORE_SICK if something could not be read now (logged; nothing changed, try
+ * again).  Blocks; several threads may ask at once.
  */
 enum store_err	 load_tenant(struct tenant *, enum tenant_level,
 		    uint64_t *lsn_r);
 
-/*
- * Move a file into quarantine/ with a .why beside it; logged.  label says
- * where it stood, such as "acme.conv_1.json".  If it cannot be moved it stays
- * where it is.
- */
-void		 load_quarantine(struct store *, int dirfd, const char *name,
-		    const char *label, const char *why);
+/* What quarantine/ calls a file of the tenant's conversations/. */
+void		 load_label(const struct tenant *, const char *name,
+		    char label[QUARANTINE_LABEL]);
+
+/* Remove the temporary files that a crash left in a folder. */
+void		 load_clean(int dirfd);
 
 #endif /* !LOAD_H */

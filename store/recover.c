@@ -1,19 +1,29 @@
 #include <bsd/string.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "atomicfile.h"
 #include "change.h"
+#include "document.h"
 #include "load.h"
 #include "log.h"
+#include "quarantine.h"
 #include "record.h"
 #include "recover.h"
 #include "segment.h"
 #include "store_internal.h"
 #include "sys.h"
+
+/* A conversation of which the journal lost a change. */
+struct gap {
+	struct conversation *conversation;
+	uint64_t	 version;	/* that follows, and cannot */
+};
 
 /* One segment found. */
 struct found {
@@ -30,6 +40,10 @@ struct recovery {
 	uint64_t	 durable;	/* highest lsn vouched for */
 	uint64_t	 applied;	/* records */
 	int64_t		 at;		/* of the last batch; 0: none */
+	struct segment_report report;	/* of the segment being read */
+	bool		 is_copy;	/* this one or one before is a copy */
+	struct gap	*gaps;
+	size_t		 ngaps;
 	/* The last batch in order of lsn. */
 	struct buf	 tail;
 	uint64_t	 tail_first;
@@ -47,6 +61,23 @@ mark(struct store *s, struct dirty *d, uint64_t lsn)
 	flush_leave(s->flush);
 }
 
+/*
+ * Does tenant.json take this record?  Without its document a tenant begins
+ * again with its creation, and takes nothing else.
+ */
+static bool
+tenant_takes(struct tenant *t, const struct record *r)
+{
+
+	if (!t->is_damaged)
+		return (r->lsn > t->lsn);
+	if (r->kind != CHANGE_TENANT_CREATE)
+		return (false);
+	log_info("tenant %s is built again from the journal", t->name);
+	t->is_damaged = false;
+	return (true);
+}
+
 /* tenant.json's kinds.  Returns 0, or -1 for want of memory. */
 static int
 replay_tenant(struct store *s, struct tenant *t, struct record *r)
@@ -54,7 +85,7 @@ replay_tenant(struct store *s, struct tenant *t, struct record *r)
 	int rc = 0;
 
 	lock_take(&t->lck);
-	if (r->lsn <= t->lsn)
+	if (!tenant_takes(t, r))
 		goto out;
 	rc = -1;
 	if (!change_reserve(t, NULL, r))
@@ -82,49 +113,91 @@ create_from(struct tenant *t, const struct record *r)
 	return (c);
 }
 
+/*
+ * May a creation take the place of what has its id?  Of a document that was
+ * lost, if the journal reaches back so far; of a tombstone, for an id that
+ * was used again.
+ */
+static bool
+makes_way(struct store *s, const struct conversation *there,
+    const struct record *r)
+{
+
+	if (there->is_damaged)
+		return (!flush_is_marked(s->flush, &there->dirty));
+	return (there->is_deleted && r->lsn > there->lsn);
+}
+
 static int
 replay_create(struct store *s, struct tenant *t, struct conversation *there,
     struct record *r)
 {
 	struct conversation *c;
+	uint64_t first = r->lsn;
 
-	if (there != NULL && (!there->is_damaged ||
-	    flush_is_marked(s->flush, &there->dirty))) {
+	if (there != NULL && !makes_way(s, there, r)) {
 		change_skip(t, r);
 		return (0);
 	}
 	if ((c = create_from(t, r)) == NULL)
 		return (-1);
 	if (there != NULL) {
-		/* The journal reaches back to its creation: build it anew. */
 		log_info("tenant %s: %s is built again from the journal",
 		    t->name, c->id);
+		/* Its own changes count as written when c is. */
+		first = flush_forget(s->flush, &there->dirty, first);
 		tenant_remove(t, there);
 		conversation_free(there);
 	}
 	lock_take(&c->lck);
 	change_row(r->kind)->apply(t, c, r);
-	mark(s, &c->dirty, r->lsn);
+	mark(s, &c->dirty, first);
 	lock_give(&c->lck);
 	tenant_insert(t, c);
 	return (0);
 }
 
-/* Is the record the next one of this conversation? */
-static bool
-follows(struct conversation *c, const struct record *r)
+/* Note that a change of it is missing.  Returns 0, or -1: no memory. */
+static int
+note_gap(struct recovery *v, struct conversation *c, const struct record *r)
 {
+	struct gap *gaps;
 
-	if (c->is_damaged || c->is_deleted || r->lsn <= c->lsn ||
-	    strcmp(r->birth, c->birth) != 0)
-		return (false);
-	if (r->version == c->version + 1)
-		return (true);
 	log_errx("journal: tenant %s: %s: version %" PRIu64 " follows %"
 	    PRIu64 ": changes are missing", c->tenant->name, c->id, r->version,
 	    c->version);
+	gaps = reallocarray(v->gaps, v->ngaps + 1, sizeof(*gaps));
+	if (gaps == NULL)
+		return (-1);
+	v->gaps = gaps;
+	v->gaps[v->ngaps++] = (struct gap){ c, r->version };
 	c->is_damaged = true;
-	return (false);
+	tenant_unlist(c->tenant, c);
+	return (0);
+}
+
+/*
+ * Is the record the next one of this conversation?  1, 0, or -1 for want of
+ * memory.
+ */
+static int
+follows(struct recovery *v, struct conversation *c, const struct record *r)
+{
+
+	if (c->is_deleted || r->lsn <= c->lsn)
+		return (0);
+	/* Of what is damaged nothing is known but that it may be deleted. */
+	if (c->is_damaged)
+		return (r->kind == CHANGE_CONVERSATION_DELETE);
+	if (strcmp(r->birth, c->birth) != 0)
+		return (0);
+	if (r->version == c->version + 1)
+		return (1);
+	/*
+	 * In a copy the hole is the copying: what stands behind it is newer
+	 * than the copy's beginning, and left out.
+	 */
+	return (v->is_copy ? 0 : note_gap(v, c, r));
 }
 
 /*
@@ -132,46 +205,51 @@ follows(struct conversation *c, const struct record *r)
  * tenant's is held by the caller.
  */
 static int
-replay_change(struct store *s, struct tenant *t, struct conversation *c,
+replay_change(struct recovery *v, struct tenant *t, struct conversation *c,
     struct record *r)
 {
 	const struct change_row *row = change_row(r->kind);
-	int rc = 0;
+	int rc;
 
 	lock_take(&c->lck);
-	if (!follows(c, r)) {
-		if (row->scope == SCOPE_SET)
-			change_skip(t, r);
-	} else if (!change_reserve(t, c, r))
+	rc = follows(v, c, r);
+	if (rc == 0 && row->scope == SCOPE_SET)
+		change_skip(t, r);
+	else if (rc == 1 && !change_reserve(t, c, r))
 		rc = -1;
-	else {
+	else if (rc == 1) {
 		row->apply(t, c, r);
-		mark(s, &c->dirty, r->lsn);
+		mark(v->store, &c->dirty, r->lsn);
 	}
 	lock_give(&c->lck);
-	return (rc);
+	return (rc == -1 ? -1 : 0);
 }
 
 static int
-replay_conversation(struct store *s, struct tenant *t, struct record *r)
+replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
 {
+	struct store *s = v->store;
 	struct conversation *c;
-	const bool has_once = r->once != NULL &&
-	    change_row(r->kind)->scope == SCOPE_SET;
+	const bool is_set = change_row(r->kind)->scope == SCOPE_SET;
 	int rc = 0;
 
 	lock_take(&t->lck);
-	if (has_once)
+	if (r->once != NULL && is_set)
 		mark(s, &t->dirty_once, r->lsn);
 	c = tenant_find(t, r->conversation);
 	if (r->kind == CHANGE_CONVERSATION_CREATE)
 		rc = replay_create(s, t, c, r);
 	else if (c != NULL)
-		rc = replay_change(s, t, c, r);
-	else
-		log_errx("journal: tenant %s: %s has neither a document nor a "
+		rc = replay_change(v, t, c, r);
+	else {
+		log_warnx("journal: tenant %s: %s has neither a document nor a "
 		    "creation: its change %" PRIu64 " is left out", t->name,
 		    r->conversation, r->lsn);
+		if (is_set)
+			change_skip(t, r);
+	}
+	/* A creation may have put another in its place. */
+	c = tenant_find(t, r->conversation);
 	lock_give(&t->lck);
 	if (rc == 0 && c != NULL && c->is_listed)
 		tenant_touch(t, c);
@@ -199,9 +277,8 @@ tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
 	switch (load_tenant(t, is_tenant ? TENANT_OPEN : TENANT_LOADED,
 	    &lsn)) {
 	case STORE_OK:
+	case STORE_DAMAGED:	/* its conversations take theirs */
 		break;
-	case STORE_DAMAGED:
-		return (0);
 	default:
 		return (-1);
 	}
@@ -223,9 +300,9 @@ replay_line(struct recovery *v, struct span line, uint64_t lsn)
 		    "left out", lsn);
 	r.lsn = lsn;
 	if (rc == 1 && (rc = tenant_for(v, &r, &t)) == 0 && t != NULL) {
-		rc = r.conversation[0] == '\0' ?
+		rc = change_row(r.kind)->scope == SCOPE_TENANT ?
 		    replay_tenant(v->store, t, &r) :
-		    replay_conversation(v->store, t, &r);
+		    replay_conversation(v, t, &r);
 		v->applied++;
 	}
 	record_fini(&r);
@@ -262,6 +339,8 @@ visit_batch(const struct segment_batch *b, void *arg)
 	struct recovery *v = arg;
 	uint64_t last = b->lsn + b->count - 1;
 
+	if (v->report.is_copy)
+		v->is_copy = true;
 	if (b->durable > v->durable)
 		v->durable = b->durable;
 	if (b->at > v->at)
@@ -284,30 +363,45 @@ visit_batch(const struct segment_batch *b, void *arg)
 static int
 replay_segment(struct recovery *v, struct found *f)
 {
-	struct segment_report report;
-	uint64_t first;
+	struct segment_report *report = &v->report;
+	struct store *s = v->store;
 
-	if (segment_read(v->store->journalfd, f->name, v->store->id,
-	    visit_batch, v, &report) != 0) {
+	if (segment_read(s->journalfd, f->name, s->id, visit_batch, v,
+	    report) != 0) {
 		if (errno != EBADMSG) {
 			log_err("journal/%s", f->name);
 			return (-1);
 		}
-		load_quarantine(v->store, v->store->journalfd, f->name, f->name,
+		quarantine_move(s, s->journalfd, f->name, f->name,
 		    "it is no journal segment of this store");
 		f->name[0] = '\0';
 		return (0);
 	}
-	if (report.is_torn)
+	if (report->is_torn)
 		log_info("journal/%s: a torn batch at its end, never "
 		    "acknowledged, is left out", f->name);
-	if (report.damaged > 0)
-		log_errx("journal/%s: %zu damaged places: what can be read is "
-		    "applied", f->name, report.damaged);
-	f->last = report.last;
-	f->used = report.used;
-	/* Its name was given out, whatever became of its records. */
-	if (segment_parse(f->name, &first) && first > v->max + 1)
+	if (report->damaged > 0 && report->is_copy)
+		log_warnx("journal/%s: holes in a copied segment: what they "
+		    "cut off is left out", f->name);
+	else if (report->damaged > 0)
+		quarantine_copy(s, s->journalfd, f->name, f->name,
+		    "it has damaged places; what can be read is applied");
+	f->last = report->last;
+	f->used = report->used;
+	return (0);
+}
+
+/*
+ * A name was given out, whatever became of the records: no number below it
+ * is given again.
+ */
+static int
+visit_label(const char *label, void *arg)
+{
+	struct recovery *v = arg;
+	uint64_t first;
+
+	if (segment_parse(label, &first) && first > v->max + 1)
 		v->max = first - 1;
 	return (0);
 }
@@ -320,6 +414,7 @@ visit_segment(const char *name, void *arg)
 	uint64_t first;
 
 	if (!segment_parse(name, &first)) {
+		/* load_clean takes away what is temporary. */
 		if (!atomicfile_is_temporary(name))
 			log_warnx("journal/%s is no segment and is left alone",
 			    name);
@@ -346,15 +441,82 @@ replay(struct recovery *v)
 {
 	size_t i;
 
-	if (sys_eachname(v->store->journalfd, visit_segment, v) == -1) {
+	load_clean(v->store->journalfd);
+	if (sys_eachname(v->store->journalfd, visit_segment, v) != 0) {
 		log_err("list journal");
+		return (-1);
+	}
+	if (quarantine_each(v->store, visit_label, v) == -1) {
+		log_err("list quarantine");
 		return (-1);
 	}
 	if (v->n > 0)
 		qsort(v->v, v->n, sizeof(*v->v), cmp_found);
-	for (i = 0; i < v->n; i++)
+	for (i = 0; i < v->n; i++) {
+		(void)visit_label(v->v[i].name, v);
 		if (replay_segment(v, &v->v[i]) == -1)
 			return (-1);
+	}
+	return (0);
+}
+
+/* --- gaps --------------------------------------------------------------- */
+
+/*
+ * Set aside what there is of a conversation with a gap, so that it stays
+ * damaged when the journal has gone: what could be read of it, and its
+ * document, which is older.
+ */
+static int
+set_aside(struct store *s, const struct gap *g)
+{
+	struct conversation *c = g->conversation;
+	struct buf b = BUF_INITIALIZER;
+	char name[ID_SIZE + sizeof(".json")], label[QUARANTINE_LABEL];
+	char path[TENANT_NAME_MAX + 32], why[128];
+	struct stat st;
+	int fd;
+
+	(void)snprintf(why, sizeof(why), "the journal lost what is between its "
+	    "versions %" PRIu64 " and %" PRIu64, c->version, g->version);
+	(void)snprintf(name, sizeof(name), "%s.json", c->id);
+	(void)snprintf(path, sizeof(path), "%s/conversations",
+	    c->tenant->name);
+	load_label(c->tenant, name, label);
+	/* Each start comes here as long as the journal has the gap. */
+	if (flush_is_marked(s->flush, &c->dirty) &&
+	    quarantine_has(s, label) == 0) {
+		lock_take(&c->lck);
+		document_conversation(c, s->id, &b);
+		lock_give(&c->lck);
+		if (!buf_ok(&b)) {
+			buf_fini(&b);
+			return (-1);
+		}
+		quarantine_bytes(s, label, b.data, b.len, why);
+		buf_fini(&b);
+	}
+	fd = sys->openat(s->tenantsfd, path, O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC, 0);
+	if (fd == -1)
+		return (errno == ENOENT ? 0 : -1);
+	if (sys->fstatat(fd, name, &st, 0) == 0)
+		quarantine_move(s, fd, name, label, why);
+	(void)sys->close(fd);
+	return (0);
+}
+
+static int
+set_gaps_aside(struct recovery *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->ngaps; i++)
+		if (v->gaps[i].conversation->is_damaged &&
+		    set_aside(v->store, &v->gaps[i]) == -1) {
+			log_err("journal: set aside what has gaps");
+			return (-1);
+		}
 	return (0);
 }
 
@@ -434,7 +596,8 @@ recover(struct store *s)
 		log_err("list tenants");
 		return (-1);
 	}
-	if (replay(&v) == 0 && open_journal(&v) == 0) {
+	if (replay(&v) == 0 && set_gaps_aside(&v) == 0 &&
+	    open_journal(&v) == 0) {
 		if (v.at != 0 && v.at < s->started_at)
 			s->down_ms = s->started_at - v.at;
 		if (v.applied > 0)
@@ -443,6 +606,7 @@ recover(struct store *s)
 		rc = 0;
 	}
 	buf_fini(&v.tail);
+	free(v.gaps);
 	free(v.v);
 	return (rc);
 }

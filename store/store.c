@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +113,6 @@ store_tenant_name(const struct tenant *t)
 enum store_err
 store_warm(struct store *s, const char *name, size_t len)
 {
-	enum store_err err;
 	enum tenant_level next;
 	struct tenant *t;
 	uint64_t lsn;
@@ -124,10 +124,23 @@ store_warm(struct store *s, const char *name, size_t len)
 	lock_take(&t->lck);
 	next = t->level == TENANT_NAMED ? TENANT_OPEN : TENANT_LOADED;
 	lock_give(&t->lck);
-	err = load_tenant(t, next, &lsn);
-	if (err == STORE_OK)
-		journal_raise(s->journal, lsn);
-	return (err);
+	return (load_tenant(t, next, &lsn));
+}
+
+/*
+ * May anybody know of it?  One whose folder alone is known was created; else
+ * its creation must be durable.  It may also have been refused.
+ */
+static bool
+is_known(struct store *s, struct tenant *t)
+{
+	bool yes;
+
+	lock_take(&t->lck);
+	yes = t->level == TENANT_NAMED || t->is_damaged ||
+	    (t->exists && t->created_lsn <= journal_durable(s->journal));
+	lock_give(&t->lck);
+	return (yes);
 }
 
 int
@@ -143,7 +156,8 @@ store_tenants(struct store *s, int (*visit)(const char *, void *), void *arg)
 	names = calloc(s->ntenants + 1, sizeof(*names));
 	if (names != NULL)
 		RB_FOREACH(t, tenant_names, &s->tenants)
-			strlcpy(names[n++], t->name, sizeof(*names));
+			if (is_known(s, t))
+				strlcpy(names[n++], t->name, sizeof(*names));
 	lock_give(&s->tenants_lck);
 	if (names == NULL)
 		return (-1);
@@ -174,7 +188,7 @@ read_store_json(struct store *s, struct buf *epochs)
 	    !jsonscan_u64(val, &format) || format != STORE_FORMAT ||
 	    !jsonscan_get(root, "store", &val) ||
 	    !jsonscan_cstring(val, s->id, sizeof(s->id)) ||
-	    strlen(s->id) != sizeof(s->id) - 1 ||
+	    !id_is_valid(s->id, strlen(s->id)) ||
 	    !jsonscan_get(root, "epochs", &val)) {
 		free(data);
 		return (-1);
@@ -321,7 +335,30 @@ open_folders(struct store *s)
 		}
 		memcpy((char *)s + folders[i].fd, &fd, sizeof(fd));
 	}
+	load_clean(s->dirfd);
+	load_clean(s->quarantinefd);
 	return (0);
+}
+
+/* Sync the folder that path stands in: a new name in it must not vanish. */
+static int
+sync_parent(const char *path)
+{
+	char *copy;
+	int fd, rc, e;
+
+	if ((copy = strdup(path)) == NULL)
+		return (-1);
+	fd = sys->openat(AT_FDCWD, dirname(copy), O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC, 0);
+	free(copy);
+	if (fd == -1)
+		return (-1);
+	rc = sys->fsync(fd);
+	e = errno;
+	(void)sys->close(fd);
+	errno = e;
+	return (rc);
 }
 
 /* Open the store's folder, made with mode 0700 if it is not there. */
@@ -329,7 +366,12 @@ static int
 open_dir(const char *path)
 {
 
-	if (sys->mkdirat(AT_FDCWD, path, 0700) == -1 && errno != EEXIST)
+	if (sys->mkdirat(AT_FDCWD, path, 0700) == 0) {
+		if (sync_parent(path) == -1) {
+			(void)sys->unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+			return (-1);
+		}
+	} else if (errno != EEXIST)
 		return (-1);
 	return (sys->openat(AT_FDCWD, path,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
@@ -534,9 +576,11 @@ store_stats(struct store *s, struct store_stats *st)
 	st->conversations = atomic_load(&s->nconversations);
 	st->quarantined = atomic_load(&s->nquarantined);
 	lock_take(&s->tenants_lck);
-	st->tenants = s->ntenants;
-	RB_FOREACH(t, tenant_names, &s->tenants)
+	RB_FOREACH(t, tenant_names, &s->tenants) {
+		if (is_known(s, t))
+			st->tenants++;
 		if (tenant_is_loaded(t))
 			st->tenants_open++;
+	}
 	lock_give(&s->tenants_lck);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "document.h"
+#include "load.h"
 #include "log.h"
 #include "store_internal.h"
 #include "sweep.h"
@@ -53,15 +54,16 @@ static void
 sweep_tombs(struct tenant *t, int64_t before)
 {
 	struct conversation *c;
-	char name[ID_SIZE + sizeof(".json")];
+	char name[ID_SIZE + sizeof(".json")], label[QUARANTINE_LABEL];
 	int fd = -1;
 
 	while ((c = take_tomb(t, before)) != NULL) {
 		if (fd == -1)
 			fd = open_folder(t, "conversations");
 		(void)snprintf(name, sizeof(name), "%s.json", c->id);
+		load_label(t, name, label);
 		/* One that stays is loaded as a tombstone and swept then. */
-		if (fd == -1 || (sys->unlinkat(fd, name, 0) == -1 &&
+		if (fd == -1 || quarantine_release(t->store, label) == -1 || (sys->unlinkat(fd, name, 0) == -1 &&
 		    errno != ENOENT))
 			log_warn("sweep: tenant %s: unlink %s", t->name, name);
 		conversation_free(c);

@@ -154,10 +154,11 @@ tenant_insert(struct tenant *t, struct conversation *c)
 	t->nconversations++;
 }
 
-static void
-unlist(struct tenant *t, struct conversation *c)
+void
+tenant_unlist(struct tenant *t, struct conversation *c)
 {
 
+	lock_assert_held(&t->lck);
 	if (!c->is_listed)
 		return;
 	RB_REMOVE(conversation_updates, &t->updates, c);
@@ -171,7 +172,7 @@ tenant_bury(struct tenant *t, struct conversation *c)
 {
 
 	lock_assert_held(&t->lck);
-	unlist(t, c);
+	tenant_unlist(t, c);
 	TAILQ_INSERT_TAIL(&t->tombs, c, tomb);
 }
 
@@ -180,7 +181,7 @@ tenant_remove(struct tenant *t, struct conversation *c)
 {
 
 	lock_assert_held(&t->lck);
-	unlist(t, c);
+	tenant_unlist(t, c);
 	if (c->is_deleted)
 		TAILQ_REMOVE(&t->tombs, c, tomb);
 	RB_REMOVE(conversation_ids, &t->ids, c);
@@ -195,6 +196,8 @@ tenant_touch(struct tenant *t, struct conversation *c)
 	lock_take(&t->lck);
 	lock_take(&c->lck);
 	at = c->updated_at;
+	if (c->lsn > t->list_lsn)
+		t->list_lsn = c->lsn;
 	lock_give(&c->lck);
 	if (c->is_listed && at != c->listed_at) {
 		RB_REMOVE(conversation_updates, &t->updates, c);

@@ -51,9 +51,13 @@ struct tenant {
 	bool		 is_damaged;		/* [t] tenant.json was set aside */
 	bool		 exists;		/* [t] was created, really */
 	int64_t		 created_at;		/* [t] ms */
+	uint64_t	 created_lsn;		/* [t] of its creation, if that came
+						   since the start */
 	uint64_t	 lsn;			/* [t] newest change of tenant.json */
 	uint64_t	 set_lsn;		/* [t] newest that created or deleted a
 						   conversation */
+	uint64_t	 list_lsn;		/* [t] newest change of any that
+						   the lists show */
 	struct keyring	 apikeys;		/* [t] */
 	struct keyring	 jwtkeys;		/* [t] */
 	struct once_table once;			/* [t] creations and deletions */
@@ -92,6 +96,8 @@ void		 tenant_insert(struct tenant *, struct conversation *);
 /* A listed one was deleted: it leaves the lists and becomes a tombstone.
  * Tenant's lock held. */
 void		 tenant_bury(struct tenant *, struct conversation *);
+/* It leaves the lists and stays to be found.  Tenant's lock held. */
+void		 tenant_unlist(struct tenant *, struct conversation *);
 /* Take it out of everything.  Tenant's lock held. */
 void		 tenant_remove(struct tenant *, struct conversation *);
 /* Put it where its updated_at belongs.  Takes both locks. */

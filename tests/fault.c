@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "store/lock.h"
 #include "store/sys.h"
@@ -24,6 +25,9 @@ static struct {
 	int		 passes;	/* [f] how many of them may go on */
 	unsigned long	 count[13];	/* [f] */
 } fault = { .lck = LOCK_INITIALIZER(LOCK_LOG) };
+
+/* In place of an errno: the process ends. */
+#define KILL	(-1)
 
 /* Count the call and wait at the gate.  Returns 0, or the errno it gets. */
 static int
@@ -50,6 +54,8 @@ enter(enum fault_call call)
 			fault.mask = 0;
 	}
 	lock_give(&fault.lck);
+	if (error == KILL)
+		_exit(FAULT_KILLED);
 	return (error);
 }
 
@@ -231,6 +237,12 @@ void
 fault_arm_forever(unsigned mask, int n, int error)
 {
 	arm(mask, n, error, true);
+}
+
+void
+fault_kill(int n)
+{
+	arm(FAULT_ANY, n, KILL, false);
 }
 
 bool

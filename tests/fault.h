@@ -49,6 +49,9 @@ void	 fault_init(void);
 void	 fault_arm(int n, int error);
 void	 fault_arm_call(unsigned mask, int n, int error);
 void	 fault_arm_forever(unsigned mask, int n, int error);
+/* The process ends at once, with status FAULT_KILLED, before the n-th call. */
+#define FAULT_KILLED	42
+void	 fault_kill(int n);
 /* Has the call failed since it was armed? */
 bool	 fault_fired(void);
 /* Nothing fails any more; opens every gate. */

@@ -1,0 +1,175 @@
+#include <bsd/string.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "atomicfile.h"
+#include "log.h"
+#include "quarantine.h"
+#include "store_internal.h"
+#include "sys.h"
+
+#define WHY		".why"
+#define RELEASED	".deleted"
+/* A label, a dot, a time and WHY. */
+#define NAME_SIZE	(QUARANTINE_LABEL + 32)
+/* A segment with its batches; larger ones are not copied. */
+#define COPY_MAX	((size_t)1 << 30)
+
+/* LABEL.TIME, so that no other file has the name. */
+static void
+free_name(struct store *s, const char *label, char *name)
+{
+	struct stat st;
+	int64_t at = sys_now_ms();
+
+	do
+		(void)snprintf(name, NAME_SIZE, "%s.%" PRId64, label, at++);
+	while (sys->fstatat(s->quarantinefd, name, &st, 0) == 0);
+}
+
+/* Say why beside it, in the log, and count it. */
+static void
+explain(struct store *s, const char *label, const char *name, const char *why)
+{
+	struct buf b = BUF_INITIALIZER;
+	char whyname[NAME_SIZE + sizeof(WHY)];
+
+	log_errx("%s is set aside as quarantine/%s: %s", label, name, why);
+	(void)snprintf(whyname, sizeof(whyname), "%s" WHY, name);
+	buf_addf(&b, "%s: %s\n", label, why);
+	if (!buf_ok(&b) || atomicfile_write(s->quarantinefd, whyname, b.data,
+	    b.len) == -1)
+		log_warn("quarantine/%s", whyname);
+	buf_fini(&b);
+	atomic_fetch_add(&s->nquarantined, 1);
+}
+
+void
+quarantine_move(struct store *s, int dirfd, const char *name,
+    const char *label, const char *why)
+{
+	char aside[NAME_SIZE];
+
+	free_name(s, label, aside);
+	explain(s, label, aside, why);
+	if (sys->renameat(dirfd, name, s->quarantinefd, aside) == -1 ||
+	    atomicfile_sync(s->quarantinefd) == -1 ||
+	    atomicfile_sync(dirfd) == -1)
+		log_warn("quarantine/%s", aside);
+}
+
+void
+quarantine_bytes(struct store *s, const char *label, const void *p,
+    size_t len, const char *why)
+{
+	char aside[NAME_SIZE];
+
+	free_name(s, label, aside);
+	explain(s, label, aside, why);
+	if (atomicfile_write(s->quarantinefd, aside, p, len) == -1)
+		log_warn("quarantine/%s", aside);
+}
+
+void
+quarantine_copy(struct store *s, int dirfd, const char *name,
+    const char *label, const char *why)
+{
+	char *p;
+	size_t len;
+
+	if (quarantine_has(s, label) == 1)
+		return;
+	if (sys_readfile(dirfd, name, COPY_MAX, &p, &len) == -1) {
+		log_warn("quarantine: copy %s", label);
+		return;
+	}
+	quarantine_bytes(s, label, p, len, why);
+	free(p);
+}
+
+/* The label of a file here; false for what is none of ours. */
+static bool
+label_of(const char *name, char label[QUARANTINE_LABEL])
+{
+	const char *dot = strrchr(name, '.');
+
+	if (atomicfile_is_temporary(name) || dot == NULL || dot == name ||
+	    dot[1] == '\0' || strspn(dot + 1, "0123456789") != strlen(dot + 1))
+		return (false);
+	if ((size_t)(dot - name) >= QUARANTINE_LABEL)
+		return (false);
+	memcpy(label, name, (size_t)(dot - name));
+	label[dot - name] = '\0';
+	return (true);
+}
+
+struct walk {
+	struct store	*store;
+	int		 (*visit)(const char *, void *);
+	void		*arg;
+	const char	*label;		/* the one looked for */
+};
+
+static int
+visit_name(const char *name, void *arg)
+{
+	const struct walk *w = arg;
+	char label[QUARANTINE_LABEL];
+
+	return (label_of(name, label) ? w->visit(label, w->arg) : 0);
+}
+
+int
+quarantine_each(struct store *s, int (*visit)(const char *, void *), void *arg)
+{
+	struct walk w = { s, visit, arg, NULL };
+
+	return (sys_eachname(s->quarantinefd, visit_name, &w));
+}
+
+static int
+visit_same(const char *label, void *arg)
+{
+
+	return (strcmp(label, arg) == 0);
+}
+
+int
+quarantine_has(struct store *s, const char *label)
+{
+
+	return (quarantine_each(s, visit_same, (void *)(uintptr_t)label));
+}
+
+static int
+visit_release(const char *name, void *arg)
+{
+	const struct walk *w = arg;
+	char label[QUARANTINE_LABEL], to[NAME_SIZE + sizeof(RELEASED)];
+
+	if (!label_of(name, label) || strcmp(label, w->label) != 0)
+		return (0);
+	(void)snprintf(to, sizeof(to), "%s" RELEASED, name);
+	return (sys->renameat(w->store->quarantinefd, name,
+	    w->store->quarantinefd, to));
+}
+
+int
+quarantine_release(struct store *s, const char *label)
+{
+	struct walk w = { s, NULL, NULL, label };
+
+	/* A name that came by while one was changed is met next time. */
+	if (quarantine_has(s, label) == 0)
+		return (0);
+	if (sys_eachname(s->quarantinefd, visit_release, &w) != 0 ||
+	    atomicfile_sync(s->quarantinefd) == -1) {
+		log_warn("quarantine: release %s", label);
+		return (-1);
+	}
+	return (0);
+}

@@ -138,7 +138,7 @@ api_items_list(struct request *req, struct reply *rep)
 	return (API_DONE);
 }
 
-/* --- GET and DELETE /conversations/{id}/items/{item} ----------------------- */
+/* --- GET and DELETE /conversations/{id}/items/{item} ---------------------- */
 
 enum api_verdict
 api_item_get(struct request *req, struct reply *rep)

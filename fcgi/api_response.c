@@ -22,7 +22,7 @@ struct ask {
 	int64_t			 at;		/* ms */
 };
 
-/* --- the request ----------------------------------------------------------- */
+/* --- the request ---------------------------------------------------------- */
 
 static const char *const truncations[] = { "auto", "disabled", NULL };
 
@@ -176,7 +176,7 @@ take_ask(const struct request *req, struct ask *a, struct reply *rep)
 	    take_input(req, a, rep));
 }
 
-/* --- the answer ------------------------------------------------------------ */
+/* --- the answer ----------------------------------------------------------- */
 
 /* What was asked now, newest first, then the conversation as it is. */
 static enum api_verdict
@@ -266,7 +266,7 @@ answer(const struct ask *a, const struct recall *r)
 	return (item);
 }
 
-/* --- the reply ------------------------------------------------------------- */
+/* --- the reply ------------------------------------------------------------ */
 
 /* Members that are told as they were sent, or else so. */
 static const struct {

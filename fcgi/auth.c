@@ -238,8 +238,9 @@ read_payload(jwt_t *jwt, struct claims *c)
 	c->scope = string_claim(c->payload, "scope");
 	if (c->tenant == NULL || c->sub == NULL ||
 	    !input_is_user(c->sub, strlen(c->sub)) ||
-	    (c->scope == NULL && json_object_get(c->payload, "scope") != NULL) ||
 	    !time_claim(c->payload, "exp", &c->exp))
+		return (false);
+	if (c->scope == NULL && json_object_get(c->payload, "scope") != NULL)
 		return (false);
 	return (json_object_get(c->payload, "nbf") == NULL ||
 	    time_claim(c->payload, "nbf", &c->nbf));

@@ -159,7 +159,7 @@ recall_item_words(struct span item)
 	return (n);
 }
 
-/* --- looking for words ----------------------------------------------------- */
+/* --- looking for words ---------------------------------------------------- */
 
 /* The words that matter, each once; returns their number. */
 static size_t

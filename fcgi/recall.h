@@ -14,7 +14,8 @@
  * quoting them with their time.  It runs no model and never makes anything
  * up: the same messages get the same answer.
  *
- *	recall_new --> recall_add, newest first --> recall_answer --> recall_free
+ *	recall_new --> recall_add, newest first --> recall_answer -->
+ *	recall_free
  *
  * Work is bounded: RECALL_ITEMS items of RECALL_SCAN bytes together, of which
  * RECALL_TEXT bytes of a message and RECALL_TOTAL bytes of all are searched.

@@ -132,8 +132,9 @@ takes_every_type(void **state)
 }
 
 /*
- * Each member of those items (but the one without a type) in turn: taken away it is missed or was
- * optional, and in a wrong type it is told by its path.
+ * Each member of those items (but the one without a type) in turn: taken
+ * away it is missed or was optional, and in a wrong type it is told by its
+ * path.
  */
 static void
 tells_every_wrong_field(void **state)

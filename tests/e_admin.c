@@ -153,7 +153,7 @@ the_operator_is_answered(void **state)
 	assert_int_equal(daemon_status, 202);
 }
 
-/* --- the store without a daemon -------------------------------------------- */
+/* --- the store without a daemon ------------------------------------------- */
 
 static void
 the_operator_needs_no_daemon(void **state)

@@ -336,7 +336,7 @@ static void
 recall_answers(void **state)
 {
 	char id[128], body[512], uri[256];
-	const json_t *output;
+	const json_t *output, *part;
 	json_t *one, *two;
 
 	(void)state;
@@ -351,8 +351,9 @@ recall_answers(void **state)
 	    "Idempotency-Key: r", body);
 	assert_true(json_equal(one, two));
 	output = json_array_get(json_object_get(one, "output"), 0);
-	assert_non_null(strstr(daemon_text(json_array_get(json_object_get(output,
-	    "content"), 0), "text"), "“My cat is Miezi.”"));
+	part = json_array_get(json_object_get(output, "content"), 0);
+	assert_non_null(strstr(daemon_text(part, "text"),
+	    "“My cat is Miezi.”"));
 	assert_int_equal(json_array_size(json_object_get(one, "tools")), 1);
 	(void)sprintf(uri, "/v1/conversations/%s/items/%s", id,
 	    daemon_text(output, "id"));

@@ -239,6 +239,15 @@ test('another store under the same folder gets keys that work', async () => {
 	assert.equal((await ask(last, '/conversations')).status, 200);
 	assert.equal((await ask(last, '/conversations', { key: jwt(
 	    last.JWT_SECRET, { tenant: 'demo', sub: 'x' }) })).status, 200);
+
+	/* And with a store that another folder made. */
+	const other = await up(path.join(top, 'g'));
+	const id = await create(other);
+	assert.equal((await stop(path.join(top, 'g'))).status, 0);
+	const moved = await up(dir, '--store', other.STORE);
+	assert.equal(await has(moved, id), 200);
+	assert.equal((await ask(moved, '/conversations', { key: jwt(
+	    moved.JWT_SECRET, { tenant: 'demo', sub: 'x' }) })).status, 200);
 });
 
 test('wrong use exits 2 and says how', async () => {

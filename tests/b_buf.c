@@ -12,6 +12,7 @@
 
 #include "store/buf.h"
 #include "store/jsonscan.h"
+#include "tests/nomem.h"
 
 /* The impossible allocation of no_memory must fail, not end the program. */
 const char	*__asan_default_options(void);
@@ -155,6 +156,35 @@ no_memory(void **state)
 	buf_fini(&b);
 }
 
+/* Whatever allocation of a writer fails: known at the end, nothing leaks. */
+static void
+every_allocation_fails_once(void **state)
+{
+	struct buf b = BUF_INITIALIZER;
+	char *s;
+	size_t len, i;
+	int n;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		nomem_arm(n);
+		for (i = 0; i < 200; i++) {
+			buf_jsons(&b, "a string\n");
+			buf_addf(&b, ",%zu,", i);
+			buf_addu(&b, i);
+		}
+		s = buf_take(&b, &len);
+		assert_int_equal(s == NULL, nomem_fired());
+		if (!nomem_fired())
+			break;
+		assert_null(b.data);
+	}
+	nomem_disarm();
+	assert_true(n > 3);
+	assert_int_equal(strlen(s), len);
+	free(s);
+}
+
 static void
 take(void **state)
 {
@@ -185,6 +215,7 @@ main(void)
 		cmocka_unit_test(json),
 		cmocka_unit_test(json_round_trip),
 		cmocka_unit_test(no_memory),
+		cmocka_unit_test(every_allocation_fails_once),
 		cmocka_unit_test(take),
 	};
 

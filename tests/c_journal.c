@@ -21,6 +21,7 @@
 #include "store/segment.h"
 #include "store/sys.h"
 #include "tests/fault.h"
+#include "tests/nomem.h"
 #include "tests/tempdir.h"
 
 #define STORE		"store_0123456789abcdef"
@@ -636,6 +637,56 @@ every_call_fails_once(void **state)
 	assert_true(n > 30);
 }
 
+/*
+ * Any one allocation fails: an append is refused and uses no number, or the
+ * committer tries again; what was taken becomes durable.
+ */
+static void
+every_allocation_fails_once(void **state)
+{
+	struct journal_options opt = { STORE, 1, 300, 65536 };
+	struct journal_waiter *w;
+	struct journal *j;
+	uint64_t lsn, last;
+	int n, i, refused = 0;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		tempdir_empty(dir);
+		nomem_arm(n);
+		if (journal_open(dir, &opt, &j) == -1) {
+			assert_true(nomem_fired());
+			assert_int_equal(errno, ENOMEM);
+			assert_int_equal(tempdir_count(dir), 0);
+			continue;
+		}
+		if (journal_subscribe(j, -1, &w) == -1)
+			assert_int_equal(errno, ENOMEM);
+		last = 0;
+		for (i = 1; i <= 4; i++) {
+			if ((lsn = append(j, 0, (int)last + 1)) == 0) {
+				assert_int_equal(errno, ENOMEM);
+				refused++;
+				continue;
+			}
+			assert_int_equal(lsn, last + 1);
+			last = lsn;
+			assert_int_equal(journal_wait(j, lsn), 0);
+		}
+		assert_int_equal(journal_close(j), 0);
+		if (!nomem_fired())
+			break;
+		nomem_disarm();
+		disk_read();
+		assert_int_equal(disk.nrecords, last);
+		for (lsn = 1; lsn <= last; lsn++)
+			assert_record(lsn, 0, (int)lsn);
+	}
+	nomem_disarm();
+	assert_true(n > 10);
+	assert_true(refused > 0);
+}
+
 /* Numbers are left out at once, and count as durable in their turn. */
 static void
 raises(void **state)
@@ -915,6 +966,7 @@ main(void)
 		TEST(closes_broken),
 		TEST(close_drains),
 		TEST(every_call_fails_once),
+		TEST(every_allocation_fails_once),
 		TEST(raises),
 		TEST(raises_while_filling),
 		TEST(retires),

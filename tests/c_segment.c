@@ -17,6 +17,7 @@
 #include "store/segment.h"
 #include "store/sys.h"
 #include "tests/fault.h"
+#include "tests/nomem.h"
 #include "tests/tempdir.h"
 
 #define STORE	"store_0123456789abcdef"
@@ -633,6 +634,49 @@ write_fails_whole(void **state)
 	segment_close(seg);
 }
 
+/* Whatever allocation fails: told, and nothing is left behind. */
+static void
+no_memory(void **state)
+{
+	struct segment_report rep;
+	struct segment *seg = NULL;
+	struct seen s;
+	size_t off[BATCHES + 1];
+	int n, rc;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		nomem_arm(n);
+		rc = segment_create(dir, STORE, 7, 4096, &seg);
+		if (!nomem_fired())
+			break;
+		assert_int_equal(rc, -1);
+		assert_int_equal(errno, ENOMEM);
+		assert_int_equal(tempdir_count(dir), 0);
+	}
+	nomem_disarm();
+	assert_true(n > 1);
+	segment_close(seg);
+	write_three(4096, off);
+	for (n = 1; ; n++) {
+		memset(&s, 0, sizeof(s));
+		nomem_arm(n);
+		rc = segment_read(dir, NAME, STORE, see, &s, &rep);
+		nomem_disarm();
+		buf_fini(&s.bytes);
+		if (!nomem_fired())
+			break;
+		/* The last is that of the test's own visit. */
+		if (s.lsns == 0) {
+			assert_int_equal(rc, -1);
+			assert_int_equal(errno, ENOMEM);
+		}
+	}
+	assert_true(n > 2);
+	assert_int_equal(rc, 0);
+	assert_int_equal(s.lsns, bits(7, 12));
+}
+
 /* Random bytes, and random pieces of the file itself, put anywhere. */
 static void
 garbage(void **state)
@@ -758,6 +802,7 @@ main(void)
 		TEST(syncs),
 		TEST(create_fails_whole),
 		TEST(write_fails_whole),
+		TEST(no_memory),
 		TEST(garbage),
 		TEST(hostile_lengths),
 	};

@@ -120,8 +120,7 @@ line_write(const struct line *l)
 
 	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) != 0)
 		n = sys_real.write(STDERR_FILENO, l->data, l->len);
-	if (n == -1)
-		lost++;
+	lost = n == -1 ? lost + 1 : 0;
 }
 
 static void __printflike(3, 0)
@@ -145,7 +144,6 @@ emit(enum log_level level, int error, const char *fmt, va_list ap)
 	if (lost > 0) {
 		snprintf(number, sizeof(number), "%u", lost);
 		line_pair(&l, "lines_lost", number);
-		lost = 0;
 	}
 	l.data[l.len++] = '\n';
 	line_write(&l);

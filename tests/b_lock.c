@@ -255,7 +255,6 @@ long_messages(void **state)
 static void
 log_until_full(void)
 {
-	char drain[4096];
 	int i;
 
 	for (i = 0; i < 5000; i++)
@@ -263,7 +262,6 @@ log_until_full(void)
 	log_set_level(LOG_LEVEL_ERROR);
 	log_warnx("not seen");
 	log_set_level(LOG_LEVEL_INFO);
-	(void)drain;
 }
 
 static void
@@ -275,6 +273,13 @@ full_pipe(void **state)
 	assert_non_null(strstr(out, "line 0 of"));
 	assert_null(strstr(out, "line 4999 of"));
 	assert_null(strstr(out, "not seen"));
+	free(out);
+
+	/* Once there is room again it says how many are missing. */
+	out = logged(log_all_levels);
+	assert_non_null(strstr(out, " level=info msg=\"seen 1\" lines_lost=\""));
+	assert_ptr_equal(strstr(strstr(out, "lines_lost") + 1, "lines_lost"),
+	    NULL);
 	free(out);
 }
 

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <assert.h>
-#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -12,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <unistd.h>
 
@@ -62,40 +62,21 @@ usage(void)
 	exit(EXIT_CONF);
 }
 
-/* A socket's path must fit its address. */
-static int
-check_path(const char *option, const char *path)
-{
-	struct sockaddr_un sun;
-
-	if (strlen(path) < sizeof(sun.sun_path))
-		return (0);
-	warnx("%s = \"%s\": too long: expected at most %zu bytes", option,
-	    path, sizeof(sun.sun_path) - 1);
-	return (-1);
-}
-
 static int
 load_secret(struct edge *edge, const char *path)
 {
 	char *secret;
 	size_t len;
-	int rc = -1;
 
-	if (path == NULL || path[0] == '\0')
+	if (path == NULL)
 		return (0);
 	if (conf_secret(path, &secret, &len) == -1)
 		return (-1);
-	if (len <= sizeof(edge->jwt_secret)) {
-		memcpy(edge->jwt_secret, secret, len);
-		edge->jwt_secret_len = len;
-		rc = 0;
-	} else
-		warnx("%s: too long: expected at most %zu bytes", path,
-		    sizeof(edge->jwt_secret));
-	explicit_bzero(secret, len);
-	free(secret);
-	return (rc);
+	assert(len <= sizeof(edge->jwt_secret));
+	memcpy(edge->jwt_secret, secret, len);
+	edge->jwt_secret_len = len;
+	freezero(secret, len);
+	return (0);
 }
 
 /* All that can be said without touching the store. */
@@ -107,9 +88,6 @@ configure(struct daemon *d, const char *path)
 	d->edge.conf = d->conf;
 	d->public.path = d->conf->socket;
 	d->control.path = d->conf->control_socket;
-	if (check_path("socket", d->public.path) == -1 ||
-	    check_path("control_socket", d->control.path) == -1)
-		return (-1);
 	return (load_secret(&d->edge, d->conf->jwt_secret_file));
 }
 

@@ -264,12 +264,6 @@ input_body(const struct request *req, bool may_be_empty, struct reply *rep)
 		refuse(req, &error, rep);
 		return (NULL);
 	}
-	if (json_is_null(tree) && may_be_empty) {
-		json_decref(tree);
-		if ((tree = json_object()) == NULL)
-			(void)input_nomem(rep);
-		return (tree);
-	}
 	if (!json_is_object(tree)) {
 		reply_error(rep, 400, "invalid_type", NULL,
 		    "Invalid type for the body: expected an object.");

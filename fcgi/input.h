@@ -29,10 +29,10 @@
 #define INPUT_USER_MAX		256	/* bytes */
 
 /*
- * The request's body as a tree (new; json_decref it).  It must be one object.
- * With may_be_empty no body at all, and null, mean {}.  Not JSON, nested
- * deeper than INPUT_DEPTH_MAX, or the same key twice: 400 invalid_json, and
- * the message ends in "position N", bytes from the start of the body.  A
+ * The request's body as a tree (new; json_decref it).  It must be one object:
+ * else 400 invalid_type; with may_be_empty no body at all means {}.  Not JSON,
+ * nested deeper than INPUT_DEPTH_MAX, or the same key twice: 400 invalid_json,
+ * and the message ends in "position N", bytes from the start of the body.  A
  * number that jansson cannot hold: 400 invalid_value with its path.
  */
 json_t	*input_body(const struct request *, bool may_be_empty,

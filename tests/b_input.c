@@ -174,11 +174,11 @@ takes_bodies(void **state)
 		const char	*code;		/* NULL: taken */
 	} cases[] = {
 		{ "", true, NULL },
-		{ "null", true, NULL },
 		{ "{}", true, NULL },
 		{ " {\"a\" : \"\\u0000\"} ", false, NULL },
 		{ "{\"a\\u0000\":1,\"b\\u0000\":\"\\ue000\"}", false, NULL },
 		{ "{\"a\":1e-400,\"b\":-0}", false, NULL },
+		{ "null", true, "invalid_type" },
 		{ "null", false, "invalid_type" },
 		{ "[]", true, "invalid_type" },
 		{ "\"x\"", true, "invalid_type" },

@@ -37,7 +37,7 @@ int	 conf_prepare(char *text, size_t len, const char *file);
 
 enum conf_kind {
 	KIND_PATH,		/* char *, any path */
-	KIND_PATH_OR_NONE,	/* char *, NULL when empty */
+	KIND_FILE,		/* char *, readable; NULL when empty */
 	KIND_SOCKET,		/* char *, short enough for a socket */
 	KIND_MODE,		/* mode_t, octal */
 	KIND_COUNT,		/* unsigned int */

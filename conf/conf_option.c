@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bsd/string.h>
 
@@ -32,7 +33,7 @@ const struct conf_option conf_options[] = {
 	OPTION(socket_mode, "0660", KIND_MODE, 0, 0777),
 	OPTION(control_socket, "/run/rememberd/control.sock", KIND_SOCKET,
 	    0, 0),
-	OPTION(jwt_secret_file, "", KIND_PATH_OR_NONE, 0, 0),
+	OPTION(jwt_secret_file, "", KIND_FILE, 0, 0),
 	OPTION(workers, "2", KIND_COUNT, 1, 256),
 	OPTION(helpers, "4", KIND_COUNT, 1, 256),
 	OPTION(flush_interval, "60s", KIND_DURATION, 10, 7 * DAY),
@@ -126,8 +127,10 @@ conf_option_expects(const struct conf_option *o, char *buf, size_t size)
 
 	switch (o->kind) {
 	case KIND_PATH:
-	case KIND_PATH_OR_NONE:
 		strlcpy(buf, "a path", size);
+		return;
+	case KIND_FILE:
+		strlcpy(buf, "a readable file", size);
 		return;
 	case KIND_SOCKET:
 		snprintf(buf, size, "a path of 1 to %zu bytes",
@@ -158,7 +161,10 @@ set_path(const struct conf_option *o, char **member, const char *value)
 {
 	char *copy = NULL;
 
-	if (*value == '\0' && o->kind != KIND_PATH_OR_NONE)
+	if (*value == '\0' && o->kind != KIND_FILE)
+		return (1);
+	if (*value != '\0' && o->kind == KIND_FILE &&
+	    access(value, R_OK) == -1)
 		return (1);
 	if (o->kind == KIND_SOCKET && strlen(value) >=
 	    sizeof(((struct sockaddr_un *)NULL)->sun_path))
@@ -195,7 +201,7 @@ conf_option_set(const struct conf_option *o, struct conf *conf,
 
 	switch (o->kind) {
 	case KIND_PATH:
-	case KIND_PATH_OR_NONE:
+	case KIND_FILE:
 	case KIND_SOCKET:
 		return (set_path(o, member, value));
 	case KIND_MODE:
@@ -224,7 +230,7 @@ conf_option_set(const struct conf_option *o, struct conf *conf,
 bool
 conf_option_is_string(const struct conf_option *o)
 {
-	return (o->kind == KIND_PATH || o->kind == KIND_PATH_OR_NONE ||
+	return (o->kind == KIND_PATH || o->kind == KIND_FILE ||
 	    o->kind == KIND_SOCKET);
 }
 
@@ -248,7 +254,7 @@ option_value(const struct conf_option *o, const struct conf *conf, char *buf,
 
 	switch (o->kind) {
 	case KIND_PATH:
-	case KIND_PATH_OR_NONE:
+	case KIND_FILE:
 	case KIND_SOCKET:
 		s = *(char *const *)member;
 		return (s == NULL ? "" : s);

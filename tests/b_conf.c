@@ -145,7 +145,7 @@ test_values(void **state)
 	    "store = \"/srv/a # b // c\"	// and another\n"
 	    "cache = '/srv/cache'\n"
 	    "socket_mode = \"0600\"\n"
-	    "jwt_secret_file = \"/etc/secret\"\n"
+	    "jwt_secret_file = \"/dev/null\"\n"
 	    "workers = 7 /* over\n two lines */ helpers = 1\n"
 	    "flush_interval = 200ms journal_keep = \"2d\"\n"
 	    "request_timeout = 90\n"
@@ -156,7 +156,7 @@ test_values(void **state)
 	assert_string_equal(conf->store, "/srv/a # b // c");
 	assert_string_equal(conf->cache, "/srv/cache");
 	assert_int_equal(conf->socket_mode, 0600);
-	assert_string_equal(conf->jwt_secret_file, "/etc/secret");
+	assert_string_equal(conf->jwt_secret_file, "/dev/null");
 	assert_int_equal(conf->workers, 7);
 	assert_int_equal(conf->helpers, 1);
 	assert_int_equal(conf->flush_interval, 200);
@@ -241,6 +241,8 @@ test_mistakes(void **state)
 		{ "socket_mode = 2660", 1, "\"2660\"", "octal" },
 		{ "log_level = loud", 1, "\"loud\"", "debug" },
 		{ "store = \"\"", 1, "store = \"\"", "a path" },
+		{ "\njwt_secret_file = \"/gone\"", 2, "\"/gone\"",
+		    "a readable file" },
 
 		/* Ranges. */
 		{ "\n\nworkers = 0", 3, "\"0\"", "from 1 to 256" },

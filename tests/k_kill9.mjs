@@ -33,8 +33,14 @@ test(`${rounds} rounds of kill -9 under ${writers} writers`,
 		await world.begin(writers, 2);
 		for (let round = 1; round <= rounds; round++) {
 			await sleep((20 + Math.random() * 230) * patience);
-			/* Who starts it again may be quicker than its end. */
-			await it.kill9({ wait: Math.random() < 0.5 });
+			/*
+			 * Mostly by force, and who starts it again may be quicker
+			 * than its end; now and then in order.
+			 */
+			if (Math.random() < 0.9)
+				await it.kill9({ wait: Math.random() < 0.5 });
+			else
+				await it.term();
 			if (Math.random() < 0.2) {
 				/* Also while it starts. */
 				await it.restart({ wait: false });

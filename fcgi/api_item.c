@@ -7,6 +7,9 @@
 #include "output.h"
 #include "query.h"
 
+/* The most of items in one reply: a page of large ones is cut short. */
+#define PAGE_BYTES	((size_t)64 << 20)
+
 /* --- POST /conversations/{id}/items --------------------------------------- */
 
 /*
@@ -107,6 +110,21 @@ take_query(const struct request *req, struct items_query *q,
 	    query_id(req, "after", &q->after, rep));
 }
 
+/*
+ * How many items of the page to answer: as many as fit PAGE_BYTES, at least
+ * one.  A client follows has_more, whatever limit it asked for.
+ */
+static size_t
+count_fitting(const struct items_page *page)
+{
+	size_t bytes = 0, i;
+
+	for (i = 0; i < page->nitems; i++)
+		if ((bytes += page->items[i]->len) > PAGE_BYTES && i > 0)
+			break;
+	return (i);
+}
+
 enum api_verdict
 api_items_list(struct request *req, struct reply *rep)
 {
@@ -114,6 +132,7 @@ api_items_list(struct request *req, struct reply *rep)
 	struct items_query q;
 	enum store_err err;
 	const char *named;
+	size_t n;
 
 	if (!take_query(req, &q, rep))
 		return (API_DONE);
@@ -129,8 +148,9 @@ api_items_list(struct request *req, struct reply *rep)
 		reply_start(rep, 304);
 	else {
 		reply_start(rep, 200);
-		output_items(&rep->body, page.items, page.nitems,
-		    page.has_more, q.has_times);
+		n = count_fitting(&page);
+		output_items(&rep->body, page.items, n,
+		    page.has_more || n < page.nitems, q.has_times);
 	}
 	reply_etag(rep, page.version);
 	reply_wait(rep, page.lsn);

@@ -76,8 +76,11 @@ normal_form(struct span item, const struct completion *c, struct buf *out)
 	struct span key, val;
 
 	buf_addc(out, '{');
-	if (c->id != NULL)
-		buf_addf(out, "\"id\":\"%s\",", c->id);
+	if (c->id != NULL) {
+		buf_adds(out, "\"id\":\"");
+		buf_adds(out, c->id);
+		buf_adds(out, "\",");
+	}
 	if (c->type)
 		buf_adds(out, "\"type\":\"message\",");
 	if (c->status)

@@ -4,16 +4,24 @@
 #include "output.h"
 
 static void
+add_name(struct buf *out, const char *name)
+{
+	buf_adds(out, ",\"");
+	buf_adds(out, name);
+	buf_adds(out, "\":");
+}
+
+static void
 add_seconds(struct buf *out, const char *name, int64_t ms)
 {
-	buf_addf(out, ",\"%s\":", name);
+	add_name(out, name);
 	buf_addi(out, ms / 1000);
 }
 
 static void
 add_number(struct buf *out, const char *name, uint64_t n)
 {
-	buf_addf(out, ",\"%s\":", name);
+	add_name(out, name);
 	buf_addu(out, n);
 }
 
@@ -21,7 +29,7 @@ add_number(struct buf *out, const char *name, uint64_t n)
 static void
 add_text(struct buf *out, const char *name, const char *p, size_t len)
 {
-	buf_addf(out, ",\"%s\":", name);
+	add_name(out, name);
 	if (p == NULL)
 		buf_adds(out, "null");
 	else
@@ -103,7 +111,8 @@ add_list_end(struct buf *out, const char *first, const char *last,
 	buf_jsons(out, first);
 	buf_adds(out, ",\"last_id\":");
 	buf_jsons(out, last);
-	buf_addf(out, ",\"has_more\":%s", has_more ? "true" : "false");
+	buf_adds(out, has_more ? ",\"has_more\":true" :
+	    ",\"has_more\":false");
 }
 
 void

@@ -1,5 +1,5 @@
+#include <bsd/string.h>
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "shape.h"
@@ -61,17 +61,31 @@ phrase(const struct shape_field *f)
 	return ("another type");
 }
 
+/* Paths are made for every field of every item, so not by printf. */
 void
 shape_member(char path[SHAPE_PATH], const char *base, const char *name)
 {
-	(void)snprintf(path, SHAPE_PATH, "%s%s%s", base,
-	    base[0] == '\0' ? "" : ".", name);
+	size_t len = strlcpy(path, base, SHAPE_PATH);
+
+	if (len > 0 && len < SHAPE_PATH - 1)
+		path[len++] = '.';
+	if (len < SHAPE_PATH)
+		(void)strlcpy(path + len, name, SHAPE_PATH - len);
 }
 
 void
 shape_element(char path[SHAPE_PATH], const char *base, size_t i)
 {
-	(void)snprintf(path, SHAPE_PATH, "%s[%zu]", base, i);
+	char digits[24], *p = digits + sizeof(digits);
+
+	*--p = '\0';
+	*--p = ']';
+	do
+		*--p = (char)('0' + i % 10);
+	while ((i /= 10) > 0);
+	*--p = '[';
+	(void)strlcpy(path, base, SHAPE_PATH);
+	(void)strlcat(path, p, SHAPE_PATH);
 }
 
 bool

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { suite, root, runAsync } from './harness.mjs';
+import { suite, root, run, runAsync } from './harness.mjs';
 
 const { test, it } = suite();
 const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
@@ -33,4 +33,14 @@ test('each works as pasted', async () => {
 	assert.equal(r.status, 0, r.all);
 	assert.doesNotMatch(r.out, /"error":\s*\{/);
 	assert.match(r.out, /"object":\s*"conversation"/);
+});
+
+test('the example in JavaScript works as pasted', () => {
+	const js = /```js\n([^]*?)```/.exec(readme)?.[1];
+	assert.match(js ?? '', /from 'openai'/);
+	const r = run([process.execPath, '--input-type=module', '-e', js],
+	    { cwd: path.join(root, 'tests'), more: { BASE_URL: it.base,
+		API_KEY: it.key } });
+	assert.equal(r.status, 0, r.all);
+	assert.match(r.out, /^user /m);
 });

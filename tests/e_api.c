@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon.h"
@@ -330,6 +331,40 @@ versions_and_retries_are_known(void **state)
 	    body));
 }
 
+/* Ten items of 7 MiB: nine fit into a page, whatever limit is asked for. */
+static void
+pages_of_large_items_are_cut(void **state)
+{
+	const size_t len = 7 << 20;
+	char id[128], uri[256], *body = malloc(len + 256), *p;
+	json_t *json;
+	int i;
+
+	(void)state;
+	assert_non_null(body);
+	daemon_converse(id, "[]");
+	(void)sprintf(uri, "/v1/conversations/%s/items", id);
+	for (i = 0; i < 10; i++) {
+		p = body + sprintf(body, "{\"items\":[{\"type\":\"x\","
+		    "\"id\":\"i%d\",\"v\":\"", i);
+		memset(p, 'x', len);
+		(void)strcpy(p + len, "\"}]}");
+		json_decref(daemon_good(daemon_key, "POST", uri, NULL, body));
+	}
+	free(body);
+	(void)strcat(uri, "?order=asc&limit=1000");
+	json = daemon_good(daemon_key, "GET", uri, NULL, "");
+	assert_int_equal(json_array_size(json_object_get(json, "data")), 9);
+	assert_string_equal(daemon_text(json, "last_id"), "i8");
+	assert_true(json_is_true(json_object_get(json, "has_more")));
+	json_decref(json);
+	(void)strcat(uri, "&after=i8");
+	json = daemon_good(daemon_key, "GET", uri, NULL, "");
+	assert_int_equal(json_array_size(json_object_get(json, "data")), 1);
+	assert_true(json_is_false(json_object_get(json, "has_more")));
+	json_decref(json);
+}
+
 /* --- responses ------------------------------------------------------------ */
 
 static void
@@ -397,6 +432,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(metadata_is_replaced_and_merged),
 		cmocka_unit_test(refusals_say_what_is_wrong),
 		cmocka_unit_test(versions_and_retries_are_known),
+		cmocka_unit_test(pages_of_large_items_are_cut),
 		cmocka_unit_test(recall_answers),
 		cmocka_unit_test(what_was_answered_stays),
 	};

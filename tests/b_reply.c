@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "fcgi/reply.h"
+#include "nomem.h"
 
 /* Nobody here has a tenant. */
 void
@@ -373,6 +374,40 @@ no_memory(void **state)
 	reply_fini(&rep);
 }
 
+/* Every allocation fails once: what goes out is whole, or the excuse. */
+static void
+failing_memory(void **state)
+{
+	struct buf out = BUF_INITIALIZER;
+	struct reply rep;
+	bool is_written;
+	int n;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		nomem_arm(n);
+		reply_init(&rep);
+		reply_store_error(&rep, STORE_NOENT, text("x"));
+		reply_header(&rep, "X-Test", "%0300d", 7);
+		is_written = reply_write(&rep, &req, &out);
+		if (is_written && rep.status == 404)
+			assert_error(&rep, 404, "invalid_request_error", NULL,
+			    NULL, "Conversation with id 'x' not found.");
+		else if (is_written)
+			assert_error(&rep, 503, "server_error", NULL,
+			    "out_of_memory", NULL);
+		else
+			assert_true(nomem_fired());
+		reply_fini(&rep);
+		buf_fini(&out);
+		if (!nomem_fired())
+			break;
+	}
+	nomem_disarm();
+	assert_true(is_written);
+	assert_true(n > 4);
+}
+
 int
 main(void)
 {
@@ -385,7 +420,8 @@ main(void)
 		cmocka_unit_test(long_messages),
 		cmocka_unit_test(headers),
 		cmocka_unit_test(written),
-		cmocka_unit_test(no_memory)
+		cmocka_unit_test(no_memory),
+		cmocka_unit_test(failing_memory)
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

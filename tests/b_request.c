@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "fcgi/request.h"
+#include "nomem.h"
 
 /* The impossible allocations below must fail, not end the program. */
 const char	*__asan_default_options(void);
@@ -304,6 +305,38 @@ arenas(void **state)
 	arena_free(NULL);
 }
 
+/* Every allocation fails once: told, and never half a request. */
+static void
+no_memory(void **state)
+{
+	char uri[12000];
+	struct arena *a;
+	size_t i;
+	int n, rc;
+
+	(void)state;
+	/* More than the first blocks of the arena hold. */
+	strcpy(uri, "/v1/conversations?");
+	for (i = strlen(uri); i < sizeof(uri) - 5; i += 4)
+		memcpy(uri + i, "a=b&", 5);
+	for (n = 1; ; n++) {
+		nomem_arm(n);
+		if ((a = arena_new()) == NULL)
+			continue;
+		params[0] = (struct pair){ text("REQUEST_URI"), text(uri) };
+		rc = request_init(&req, NULL, a, params, 1, text(""), false);
+		arena_free(a);
+		if (!nomem_fired())
+			break;
+		assert_int_equal(rc, -1);
+		/* A reply can still name it. */
+		assert_memory_equal(req.id, "req_", 4);
+	}
+	nomem_disarm();
+	assert_int_equal(rc, 0);
+	assert_true(n > 3);
+}
+
 static int
 setup(void **state)
 {
@@ -331,7 +364,8 @@ main(void)
 		cmocka_unit_test(methods),
 		cmocka_unit_test(parameters),
 		cmocka_unit_test(ids),
-		cmocka_unit_test(arenas)
+		cmocka_unit_test(arenas),
+		cmocka_unit_test(no_memory)
 	};
 
 	return (cmocka_run_group_tests(tests, setup, teardown));

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "fcgi/wire.h"
+#include "nomem.h"
 #include "wirebytes.h"
 
 static const struct wire_limits limits = {
@@ -49,7 +50,6 @@ feed(struct peer *p, const char *bytes, size_t len, size_t *used_r)
 
 	ev = wire_feed(p->wire, bytes, len, used_r, &p->out);
 	assert_true(*used_r <= len);
-	assert_true(buf_ok(&p->out));
 	return (ev);
 }
 
@@ -62,6 +62,7 @@ feed_all(struct peer *p, const struct buf *b)
 
 	ev = feed(p, b->data, b->len, &used);
 	assert_int_equal(used, b->len);
+	assert_true(buf_ok(&p->out));
 	return (ev);
 }
 
@@ -728,6 +729,50 @@ mutations(void **state)
 	buf_fini(&good);
 }
 
+/*
+ * Without memory a request is refused or its connection ends; one that comes
+ * out is whole.
+ */
+static void
+no_memory(void **state)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct peer p;
+	enum wire_event ev;
+	size_t from;
+	int n;
+
+	(void)state;
+	put_record(&b, FCGI_GET_VALUES, 0, "\15\0FCGI_MAX_REQS", 15);
+	put_request(&b, 258, FCGI_KEEP_CONN, "POST", "/v1/x?a=b", "7",
+	    "{\"a\":1}");
+	for (n = 1; ; n++) {
+		memset(&p, 0, sizeof(p));
+		from = 0;
+		nomem_arm(n);
+		if ((p.wire = wire_new(&limits)) == NULL) {
+			assert_true(nomem_fired());
+			continue;
+		}
+		ev = feed_pieces(&p, &b, &from, 20);
+		if (ev == WIRE_REQUEST && wire_refusal(p.wire) == 0 &&
+		    buf_ok(&p.out)) {
+			buf_clear(&p.out);
+			assert_example(&p);
+		} else if (ev == WIRE_REQUEST && buf_ok(&p.out))
+			assert_int_equal(wire_refusal(p.wire), 503);
+		else
+			assert_true(ev == WIRE_BROKEN || !buf_ok(&p.out));
+		teardown(&p);
+		if (!nomem_fired())
+			break;
+		assert_true(n < 100);
+	}
+	nomem_disarm();
+	assert_true(n > 4);
+	buf_fini(&b);
+}
+
 /* --- the reply ---------------------------------------------------------- */
 
 /* Read records back: STDOUT content joined, and a right end. */
@@ -837,6 +882,7 @@ main(void)
 		cmocka_unit_test(nonsense),
 		cmocka_unit_test(more_behind_the_end),
 		cmocka_unit_test(mutations),
+		cmocka_unit_test(no_memory),
 		cmocka_unit_test(frames),
 		cmocka_unit_test(end_record)
 	};

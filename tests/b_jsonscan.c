@@ -102,6 +102,8 @@ gets(void **state)
 	assert_false(jsonscan_is(span("\\u0000"), ""));
 	assert_false(jsonscan_is(span("\\u0174ype"), "type"));
 	assert_true(jsonscan_is(span(""), ""));
+	assert_false(jsonscan_is(span("tt\\x"), "ttt"));
+	assert_false(jsonscan_is(span("t\\u00"), "t\\u00"));
 }
 
 static void
@@ -153,6 +155,7 @@ strings(void **state)
 	assert_false(jsonscan_string(span("\"\\ud800x\""), &b));
 	assert_false(jsonscan_string(span("\"\\ud800\\ud800\""), &b));
 	assert_false(jsonscan_string(span("\"\\ude00\""), &b));
+	assert_false(jsonscan_string((struct span){ "\"\\\0\"", 4 }, &b));
 	buf_fini(&b);
 
 	assert_true(jsonscan_cstring(span("\"\\u0061bcdefg\""), c, 8));
@@ -265,6 +268,7 @@ static const char *const samples[] = {
 	    "\"input_text\",\"text\":\"h\\u00e9 \\ud83d\\ude00 \\\"q\\\"\"}]}"),
 	"[1,-2,3.5e-7,true,false,null,\"\",{},[],[[[]]],{\"\":{\"\":\"\"}}]",
 	" {\n \"a\" : [ 1 , 2 ] ,\t\"b\\\\\" : \"\\\\\\\\\" , \"c\":{ } } ",
+	"{\"\\ud83d\\ude00\":1}",
 	"{\"at\":1769854830123,\"item\":{\"id\":\"msg_1\",\"n\":-0.10}}",
 };
 
@@ -325,6 +329,10 @@ run_all(const char *p, size_t len)
 		(void)jsonscan_i64(val, &i);
 	}
 	(void)jsonscan_get(all, "type", &val);
+	(void)jsonscan_is(all, "type");
+	/* A key may begin anywhere, and end in the middle of an escape. */
+	for (key = all; key.len > 0 && key.len < 24; key.p++, key.len--)
+		(void)jsonscan_is(key, "e");
 	buf_clear(&b);
 	(void)jsonscan_string(all, &b);
 	buf_clear(&b);

@@ -58,7 +58,7 @@ replaces(void **state)
 static void
 fails_whole(void **state)
 {
-	int n, rc;
+	int n, rc, fd = tempdir_free_fd();
 
 	(void)state;
 	for (n = 1; ; n++) {
@@ -72,6 +72,7 @@ fails_whole(void **state)
 		fault_disarm();
 		assert_true(holds("a", "old") || holds("a", "new"));
 		assert_int_equal(tempdir_count(dir), 1);
+		assert_int_equal(tempdir_free_fd(), fd);
 	}
 	fault_disarm();
 	/* open, write, fsync, close, rename, fsync */
@@ -184,7 +185,7 @@ reads_fail_whole(void **state)
 {
 	char *s;
 	size_t len;
-	int n;
+	int n, fd = tempdir_free_fd();
 
 	(void)state;
 	assert_int_equal(atomicfile_write(dir, "a", "text", 4), 0);
@@ -199,9 +200,46 @@ reads_fail_whole(void **state)
 			assert_int_equal(errno, EIO);
 		if (!fault_fired())
 			break;
+		assert_int_equal(tempdir_free_fd(), fd);
 	}
 	assert_int_equal(n, 6);
 	fault_disarm();
+}
+
+/* A file that grows while it is read: whole, or too large. */
+static int
+fstat_small(int fd, struct stat *st)
+{
+	int rc = fstat(fd, st);
+
+	st->st_size = 10;
+	return (rc);
+}
+
+static void
+reads_growing_files(void **state)
+{
+	static char big[5000];
+	struct sys grown = *sys;
+	const struct sys *saved = sys;
+	char *s;
+	size_t len;
+	int rc;
+
+	(void)state;
+	memset(big, 'x', sizeof(big));
+	assert_int_equal(atomicfile_write(dir, "a", big, sizeof(big)), 0);
+	grown.fstat = fstat_small;
+	sys = &grown;
+	rc = sys_readfile(dir, "a", sizeof(big), &s, &len);
+	assert_int_equal(rc, 0);
+	assert_int_equal(len, sizeof(big));
+	assert_memory_equal(s, big, len);
+	free(s);
+	rc = sys_readfile(dir, "a", sizeof(big) - 1, &s, &len);
+	sys = saved;
+	assert_int_equal(rc, -1);
+	assert_int_equal(errno, EFBIG);
 }
 
 /* Three pieces, cut at every byte by a kernel that writes one at a time. */
@@ -392,6 +430,7 @@ main(void)
 		TEST(knows_its_names),
 		TEST(reads_files),
 		TEST(reads_fail_whole),
+		TEST(reads_growing_files),
 		TEST(writes_all),
 		TEST(opens_folders),
 		TEST(locks_files),

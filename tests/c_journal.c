@@ -604,7 +604,7 @@ every_call_fails_once(void **state)
 	struct journal_options opt = { STORE, 1, 300, 65536 };
 	struct journal *j;
 	uint64_t acked;
-	int n, i;
+	int n, i, fd = tempdir_free_fd();
 
 	(void)state;
 	for (n = 1; ; n++) {
@@ -628,6 +628,7 @@ every_call_fails_once(void **state)
 		if (!fault_fired())
 			break;
 		fault_disarm();
+		assert_int_equal(tempdir_free_fd(), fd);
 		disk_read();
 		assert_int_equal(disk.last, acked);
 		for (i = 2; i <= 4; i++)

@@ -581,7 +581,7 @@ static void
 create_fails_whole(void **state)
 {
 	struct segment *seg;
-	int n, rc;
+	int n, rc, fd = tempdir_free_fd();
 
 	(void)state;
 	for (n = 1; ; n++) {
@@ -593,6 +593,7 @@ create_fails_whole(void **state)
 		assert_int_equal(errno, ENOSPC);
 		fault_disarm();
 		assert_int_equal(tempdir_count(dir), 0);
+		assert_int_equal(tempdir_free_fd(), fd);
 	}
 	/* open, fstat, header, 3 times zeros, fsync, fsync of the folder */
 	assert_int_equal(n, 9);

@@ -67,4 +67,14 @@ tempdir_close(int dirfd)
 	rmdir(tempdir_path);
 }
 
+/* The lowest descriptor that is free: the same again if none leaked. */
+static inline int
+tempdir_free_fd(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	close(fd);
+	return (fd);
+}
+
 #endif /* !TEMPDIR_H */

@@ -10,6 +10,11 @@
 #include "store_internal.h"
 
 #define METADATA_MAX	16		/* pairs; API.md 1.1 */
+/*
+ * once_limit is a conversation's; a tenant creates and deletes many a day,
+ * but not so many that its records fill the memory.
+ */
+#define ONCE_TENANT_FACTOR	256
 
 /* --- idempotency -------------------------------------------------------- */
 
@@ -23,6 +28,7 @@ check_once(struct change_ctx *x, struct once_table *table)
 {
 	const struct change_once *o = x->change->once;
 	enum store_err err;
+	size_t limit;
 
 	if (o == NULL || (table == &x->tenant->once && o->key == NULL))
 		return (STORE_OK);
@@ -30,8 +36,10 @@ check_once(struct change_ctx *x, struct once_table *table)
 	    x->store->started_at, &x->repeat);
 	if (err != STORE_OK || x->repeat != NULL)
 		return (err);
-	if (o->key != NULL &&
-	    once_is_full(table, x->now, x->store->o.once_limit))
+	limit = x->store->o.once_limit;
+	if (table == &x->tenant->once)
+		limit *= ONCE_TENANT_FACTOR;
+	if (o->key != NULL && once_is_full(table, x->now, limit))
 		return (STORE_ONCE_LIMIT);
 	x->record->once = once_new(o, x->change->conversation);
 	return (x->record->once != NULL ? STORE_OK : STORE_NOMEM);
@@ -39,18 +47,21 @@ check_once(struct change_ctx *x, struct once_table *table)
 
 /* The conversation is this caller's and as new as it was asked for? */
 static enum store_err
-check_conversation(const struct change_ctx *x)
+check_conversation(struct change_ctx *x)
 {
 	const struct conversation *c = x->conversation;
 	const char *user = x->change->user;
 
 	if (c == NULL || c->is_deleted)
 		return (STORE_NOENT);
-	/* Whose it was is not known; its id is enough of a secret. */
+	/* Where nobody knows whose it was, its id is enough of a secret. */
+	if (user != NULL && (c->user == NULL ? !c->is_damaged :
+	    strcmp(user, c->user) != 0)) {
+		x->is_foreign = true;
+		return (STORE_NOENT);
+	}
 	if (c->is_damaged)
 		return (STORE_DAMAGED);
-	if (user != NULL && (c->user == NULL || strcmp(user, c->user) != 0))
-		return (STORE_NOENT);
 	return (STORE_OK);
 }
 
@@ -325,22 +336,27 @@ apply_delete(struct tenant *t, struct conversation *c, struct record *r)
 
 /* --- items.append ------------------------------------------------------- */
 
-/* Are two items one, whatever the order of their members? */
-static bool
-items_equal(const struct item *a, const struct item *b)
+/*
+ * Are two items one, whatever the order of their members?  STORE_OK, or
+ * STORE_CONFLICT.
+ */
+static enum store_err
+compare_items(const struct item *a, const struct item *b)
 {
 	const int flags = JSON_ALLOW_NUL | JSON_DECODE_ANY;
+	enum store_err err = STORE_NOMEM;
 	json_t *ja, *jb;
-	bool equal;
 
 	if (a->len == b->len && memcmp(a->json, b->json, a->len) == 0)
-		return (true);
+		return (STORE_OK);
 	ja = json_loadb(a->json, a->len, flags, NULL);
 	jb = json_loadb(b->json, b->len, flags, NULL);
-	equal = ja != NULL && jb != NULL && json_equal(ja, jb);
+	/* Both are JSON, so what does not load found no memory. */
+	if (ja != NULL && jb != NULL)
+		err = json_equal(ja, jb) ? STORE_OK : STORE_CONFLICT;
 	json_decref(ja);
 	json_decref(jb);
-	return (equal);
+	return (err);
 }
 
 /*
@@ -353,6 +369,7 @@ sort_items(struct change_ctx *x)
 	const struct change *ch = x->change;
 	struct record *r = x->record;
 	struct item *there;
+	enum store_err err;
 	size_t i;
 
 	if ((r->items = calloc(ch->nitems, sizeof(*r->items))) == NULL)
@@ -362,8 +379,9 @@ sort_items(struct change_ctx *x)
 		    items_find(&x->conversation->items, ch->items[i]->id);
 		if (there == NULL)
 			r->items[r->nitems++] = item_ref(ch->items[i]);
-		else if (!items_equal(there, ch->items[i]))
-			return (STORE_CONFLICT);
+		else if ((err = compare_items(there, ch->items[i])) !=
+		    STORE_OK)
+			return (err);
 	}
 	x->is_known = r->nitems == 0;
 	return (STORE_OK);

@@ -32,6 +32,7 @@ struct change_ctx {
 	struct record		*record;	/* to be filled */
 	struct once		*repeat;	/* set: this is a retry; borrowed */
 	bool			 is_known;	/* items: all are there already */
+	bool			 is_foreign;	/* it is another user's */
 	uint64_t		 version_r;	/* with STORE_PRECONDITION */
 };
 

@@ -385,7 +385,8 @@ commit_scope(struct change_ctx *x, const struct change_row *row,
 static void
 strip_outcome(struct outcome *o, const struct change_ctx *x)
 {
-	uint64_t lsn = o->lsn;
+	/* To a stranger it was never there, whatever becomes of it. */
+	uint64_t lsn = x->is_foreign ? 0 : o->lsn;
 
 	store_outcome_fini(o);
 	o->lsn = lsn;

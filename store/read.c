@@ -31,13 +31,12 @@ hold(struct tenant *t, const char *id, const char *user,
 	*lsn_r = c->lsn;
 	if (c->is_deleted)
 		err = STORE_NOENT;
-	else if (c->is_damaged)
-		err = STORE_DAMAGED;
-	else if (user != NULL &&
-	    (c->user == NULL || strcmp(user, c->user) != 0)) {
+	else if (user != NULL && (c->user == NULL ? !c->is_damaged :
+	    strcmp(user, c->user) != 0)) {
 		*lsn_r = 0;
 		err = STORE_NOENT;
-	}
+	} else if (c->is_damaged)
+		err = STORE_DAMAGED;
 	if (err == STORE_OK) {
 		*c_r = c;
 		return (STORE_OK);
@@ -253,10 +252,19 @@ place_of(const struct walk *w, const char *id, struct list_cursor *at)
 	return (true);
 }
 
+/* Is the text of b this string, all of it? */
+static bool
+text_is(const struct buf *b, const char *s)
+{
+	size_t len = strlen(s);
+
+	return (b->len == len && (len == 0 || memcmp(b->data, s, len) == 0));
+}
+
 /* Does the metadata hold every pair that was asked for? */
 static enum store_err
-matches_metadata(const struct list_query *q,
-    const struct conversation_view *v, bool *yes)
+matches_metadata(const struct list_query *q, const struct text *metadata,
+    bool *yes)
 {
 	struct buf name = BUF_INITIALIZER, value = BUF_INITIALIZER;
 	struct jsonscan it;
@@ -264,7 +272,7 @@ matches_metadata(const struct list_query *q,
 	size_t i, n = 0;
 	bool ok = true;
 
-	jsonscan_begin(&it, (struct span){ v->metadata, v->metadata_len });
+	jsonscan_begin(&it, (struct span){ metadata->p, metadata->len });
 	while (ok && jsonscan_next(&it, &key, &val)) {
 		buf_clear(&name);
 		buf_clear(&value);
@@ -272,12 +280,10 @@ matches_metadata(const struct list_query *q,
 		(void)jsonscan_string((struct span){ key.p - 1, key.len + 2 },
 		    &name);
 		(void)jsonscan_string(val, &value);
-		buf_addc(&name, '\0');
-		buf_addc(&value, '\0');
 		ok = buf_ok(&name) && buf_ok(&value);
 		for (i = 0; ok && i < q->nmetadata; i++)
-			if (strcmp(q->metadata_keys[i], name.data) == 0 &&
-			    strcmp(q->metadata_values[i], value.data) == 0)
+			if (text_is(&name, q->metadata_keys[i]) &&
+			    text_is(&value, q->metadata_values[i]))
 				n++;
 	}
 	*yes = n == q->nmetadata;
@@ -295,30 +301,25 @@ take_view(const struct walk *w, struct conversation *c, struct list_page *p,
     bool *taken)
 {
 	const struct list_query *q = w->q;
-	struct conversation_view *v = &p->views[p->nviews];
 	enum store_err err = STORE_OK;
-	uint64_t lsn;
-	bool ok;
 
 	*taken = false;
 	if (q->user != NULL &&
 	    (c->user == NULL || strcmp(q->user, c->user) != 0))
 		return (STORE_OK);
 	lock_take(&c->lck);
-	lsn = c->lsn;
-	ok = conversation_view(c, v);
-	lock_give(&c->lck);
-	if (!ok)
-		return (STORE_NOMEM);
+	/* One that is left out by what it says now is seen as well. */
+	if (c->lsn > p->lsn)
+		p->lsn = c->lsn;
 	*taken = true;
 	if (q->nmetadata > 0)
-		err = matches_metadata(q, v, taken);
-	if (err != STORE_OK || !*taken) {
-		store_view_fini(v);
+		err = matches_metadata(q, &c->metadata, taken);
+	if (err == STORE_OK && *taken &&
+	    !conversation_view(c, &p->views[p->nviews]))
+		err = STORE_NOMEM;
+	lock_give(&c->lck);
+	if (err != STORE_OK || !*taken)
 		return (err);
-	}
-	if (lsn > p->lsn)
-		p->lsn = lsn;
 	p->nviews++;
 	p->last.key = q->sort == STORE_BY_UPDATED ? c->listed_at :
 	    c->created_at;
@@ -404,8 +405,11 @@ store_list(struct tenant *t, const struct list_query *q, struct list_page *p)
 		return (STORE_NOMEM);
 	lock_take(&t->lck);
 	if (t->level == TENANT_LOADED) {
-		/* Also what is no longer there was durably taken away. */
-		p->lsn = t->set_lsn;
+		/*
+		 * What is missing was durably taken away, and what moved to
+		 * another page moved durably.
+		 */
+		p->lsn = t->set_lsn > t->list_lsn ? t->set_lsn : t->list_lsn;
 		err = walk_list(&w, p);
 	}
 	lock_give(&t->lck);

@@ -1,0 +1,607 @@
+/*
+ * store/flush and store/sweep: what changed is written and nothing else, what
+ * could not be written holds its part of the journal, and what has served its
+ * time goes (promises 6, 8 and 10).
+ */
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include <cmocka.h>
+
+#include "store/lock.h"
+#include "store/store.h"
+#include "store/sys.h"
+#include "tests/fault.h"
+#include "tests/state.h"
+
+#define KEEP_MS	300
+
+static char dir[STATE_PATH], copy[STATE_PATH];
+static struct store *s;
+static struct tenant *t;
+
+static void
+open_it(int64_t keep_ms, size_t segment)
+{
+	struct store_options o = state_options(dir);
+	pid_t holder;
+
+	o.keep_ms = keep_ms;
+	o.journal_segment = segment;
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	t = state_tenant(s, "acme");
+}
+
+static void
+close_it(void)
+{
+
+	store_tenant_put(t);
+	t = NULL;
+	state_close(s);
+	s = NULL;
+}
+
+static ino_t
+inode(const char *name)
+{
+	struct stat st;
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return (stat(path, &st) == 0 ? st.st_ino : 0);
+}
+
+#define DOC(id)	"tenants/acme/conversations/" id ".json"
+
+static size_t
+dirty(void)
+{
+	struct store_stats st;
+
+	store_stats(s, &st);
+	return (st.dirty);
+}
+
+static int
+segments(void)
+{
+
+	return (state_count(dir, "journal", "0000"));
+}
+
+/* What a crash now would leave, opened: the same as in memory. */
+static void
+copy_is_whole(void)
+{
+	struct store *two;
+	char *here = state_dump(s), *there;
+
+	state_copy(dir, copy);
+	two = state_open(copy);
+	there = state_dump(two);
+	assert_string_equal(here, there);
+	state_close(two);
+	free(here);
+	free(there);
+}
+
+/* Only what changed is written; a clean one keeps its file. */
+static void
+writes_what_changed(void **state)
+{
+	ino_t a, b, tenant;
+	unsigned long renames;
+
+	(void)state;
+	open_it(3600000, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(state_create(s, t, "b", NULL, "key", NULL), 0);
+	/* a, b, tenant.json, once/ */
+	assert_int_equal(dirty(), 4);
+	assert_int_equal(inode(DOC("a")), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(dirty(), 0);
+	a = inode(DOC("a"));
+	b = inode(DOC("b"));
+	tenant = inode("tenants/acme/tenant.json");
+	assert_true(a != 0 && b != 0 && tenant != 0);
+	assert_int_equal(state_count(dir, "tenants/acme/once", ".json"), 1);
+
+	assert_int_equal(state_append(s, t, "a", "i1", "x", NULL, NULL), 0);
+	assert_int_equal(dirty(), 1);
+	renames = fault_count(FAULT_RENAMEAT);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(fault_count(FAULT_RENAMEAT), renames + 1);
+	assert_true(inode(DOC("a")) != a);
+	assert_true(inode(DOC("b")) == b);
+	assert_true(inode("tenants/acme/tenant.json") == tenant);
+	/* Nothing at all: not one file, not one sync. */
+	renames = fault_count(FAULT_RENAMEAT | FAULT_FSYNC);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(fault_count(FAULT_RENAMEAT | FAULT_FSYNC), renames);
+	copy_is_whole();
+	close_it();
+}
+
+/* Many more than one round takes, of several tenants. */
+static void
+many(void **state)
+{
+	struct tenant *u;
+	char id[16], name[64];
+	int i, k;
+
+	(void)state;
+	open_it(3600000, 1 << 20);
+	for (k = 0; k < 3; k++) {
+		(void)snprintf(name, sizeof(name), "t%d", k);
+		u = state_tenant(s, name);
+		for (i = 0; i < 200; i++) {
+			(void)snprintf(id, sizeof(id), "c%d", i);
+			assert_int_equal(state_create(s, u, id, NULL, NULL,
+			    NULL), 0);
+		}
+		store_tenant_put(u);
+	}
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(dirty(), 0);
+	for (k = 0; k < 3; k++) {
+		(void)snprintf(name, sizeof(name),
+		    "tenants/t%d/conversations", k);
+		assert_int_equal(state_count(dir, name, ".json"), 200);
+	}
+	copy_is_whole();
+	close_it();
+}
+
+/* Wait until n or fewer are there, flushing on. */
+static void
+await_segments(int n)
+{
+	int i;
+
+	for (i = 0; i < 100 && segments() > n; i++) {
+		usleep(50 * 1000);
+		assert_int_equal(store_flush(s), 0);
+	}
+	assert_int_equal(segments(), n);
+}
+
+/* Small segments, so that there are many. */
+static void
+fill_segments(int from, int to)
+{
+	static char text[1500];
+	char item[16];
+	int i;
+
+	memset(text, 'x', sizeof(text) - 1);
+	for (i = from; i < to; i++) {
+		(void)snprintf(item, sizeof(item), "i%d", i);
+		assert_int_equal(state_append(s, t, "a", item, text, NULL,
+		    NULL), 0);
+	}
+}
+
+/* A segment goes keep_ms after all of it stands in documents, not before. */
+static void
+retires(void **state)
+{
+	(void)state;
+	open_it(KEEP_MS * 10, 4096);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	fill_segments(0, 10);
+	assert_true(segments() >= 5);
+	assert_int_equal(store_flush(s), 0);
+	/* In documents, but a copier may still be at work. */
+	assert_true(segments() >= 5);
+	close_it();
+
+	open_it(KEEP_MS, 4096);
+	assert_int_equal(store_flush(s), 0);
+	await_segments(1);
+	copy_is_whole();
+	close_it();
+}
+
+/* One that cannot be written stays dirty and holds its segment. */
+static void
+failing_holds_segment(void **state)
+{
+	int n;
+
+	(void)state;
+	open_it(0, 4096);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	for (n = 0; n < 5; n++) {
+		static const unsigned calls[] = { FAULT_OPENAT, FAULT_WRITE,
+		    FAULT_FSYNC, FAULT_RENAMEAT, FAULT_CLOSE };
+
+		fill_segments(n * 10, n * 10 + 10);
+		fault_arm_forever(calls[n], 1, n % 2 == 0 ? ENOSPC : EIO);
+		assert_int_equal(store_flush(s), -1);
+		assert_int_equal(dirty(), 1);
+		assert_true(segments() >= 5);
+		assert_int_equal(store_flush(s), -1);
+		assert_int_equal(dirty(), 1);
+		assert_true(segments() >= 5);
+		fault_disarm();
+		copy_is_whole();
+		assert_int_equal(store_flush(s), 0);
+		assert_int_equal(dirty(), 0);
+		await_segments(1);
+		copy_is_whole();
+	}
+	/* Nothing half written is left. */
+	assert_int_equal(state_count(dir, "tenants/acme/conversations",
+	    ".tmp-"), 0);
+	close_it();
+}
+
+/* Whatever single call fails in a flush, nothing is lost or forgotten. */
+static void
+any_call_fails(void **state)
+{
+	char id[16], key[16];
+	int n, rc;
+
+	(void)state;
+	open_it(0, 4096);
+	for (n = 1; ; n++) {
+		(void)snprintf(id, sizeof(id), "c%d", n);
+		assert_int_equal(state_create(s, t, id, "u", id, NULL), 0);
+		if (n > 1) {
+			(void)snprintf(id, sizeof(id), "c%d", n - 1);
+			(void)snprintf(key, sizeof(key), "d%d", n);
+			assert_int_equal(state_delete(s, t, id, key), 0);
+		}
+		fault_arm(n, n % 2 == 0 ? EIO : ENOSPC);
+		rc = store_flush(s);
+		if (!fault_fired())
+			break;
+		fault_disarm();
+		copy_is_whole();
+		assert_int_equal(store_flush(s), 0);
+		assert_int_equal(dirty(), 0);
+		copy_is_whole();
+	}
+	fault_disarm();
+	assert_int_equal(rc, 0);
+	assert_true(n > 15);
+	close_it();
+}
+
+/* A tombstone takes the document's name, and is swept after twice keep_ms. */
+static void
+tombstones(void **state)
+{
+	struct conversation_view v;
+	uint64_t lsn;
+	char *p;
+	size_t len;
+	int i;
+
+	(void)state;
+	open_it(KEEP_MS, 4096);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(state_create(s, t, "b", NULL, NULL, NULL), 0);
+	assert_int_equal(state_append(s, t, "a", "i1", "secret", NULL, NULL),
+	    0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(state_delete(s, t, "a", NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_non_null(p = state_read(dir, DOC("a"), &len));
+	assert_non_null(strstr(p, "\"deleted\":1"));
+	assert_null(strstr(p, "secret"));
+	free(p);
+	copy_is_whole();
+	/* Also over a restart. */
+	close_it();
+	open_it(KEEP_MS, 4096);
+	assert_true(inode(DOC("a")) != 0);
+	for (i = 0; i < 100 && inode(DOC("a")) != 0; i++) {
+		usleep(50 * 1000);
+		assert_int_equal(store_flush(s), 0);
+	}
+	assert_int_equal(inode(DOC("a")), 0);
+	assert_true(i >= KEEP_MS / 50 - 1);
+	assert_true(inode(DOC("b")) != 0);
+	assert_int_equal(store_conversation(t, "a", NULL, &v, &lsn),
+	    STORE_NOENT);
+	copy_is_whole();
+	close_it();
+}
+
+/* One in the way of the sweep: not before it was written, not while held. */
+static void
+sweeps_what_is_written(void **state)
+{
+	(void)state;
+	open_it(0, 4096);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(state_delete(s, t, "a", NULL), 0);
+	fault_arm_forever(FAULT_RENAMEAT, 1, EIO);
+	assert_int_equal(store_flush(s), -1);
+	/* Unlinked now, the old document would be gone and the journal's
+	 * deletion with nothing to delete: harmless; but it is not done. */
+	assert_true(inode(DOC("a")) != 0);
+	fault_disarm();
+	usleep(2000);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(inode(DOC("a")), 0);
+	/* And the id may be used again. */
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	copy_is_whole();
+	assert_int_equal(store_flush(s), 0);
+	copy_is_whole();
+	close_it();
+}
+
+/* The quarantined file of one that was deleted and swept stays silent. */
+static void
+sweeps_damaged(void **state)
+{
+	struct conversation_view v;
+	char path[256];
+	uint64_t lsn;
+
+	(void)state;
+	open_it(3600000, 4096);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	close_it();
+	(void)snprintf(path, sizeof(path), "%s/journal", dir);
+	state_remove(path);
+	state_write(dir, DOC("a"), "{}", 2);
+	open_it(0, 4096);
+	assert_int_equal(store_conversation(t, "a", NULL, &v, &lsn),
+	    STORE_DAMAGED);
+	assert_int_equal(state_delete(s, t, "a", NULL), 0);
+	usleep(2000);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(store_flush(s), 0);
+	close_it();
+	open_it(0, 4096);
+	assert_int_equal(store_conversation(t, "a", NULL, &v, &lsn),
+	    STORE_NOENT);
+	assert_true(state_count(dir, "quarantine",
+	    "acme.conversations.a.json") > 0);
+	close_it();
+}
+
+/* A document is renamed into place only when the journal holds all of it. */
+static void
+journal_first(void **state)
+{
+	struct change ch = { .kind = CHANGE_CONVERSATION_UPDATE,
+	    .conversation = "a", .has_title = true };
+	struct outcome o;
+	unsigned long renames;
+
+	(void)state;
+	open_it(3600000, 4096);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	fault_gate_close(FAULT_FDATASYNC);
+	assert_int_equal(store_commit(s, t, &ch, &o), STORE_OK);
+	assert_true(fault_gate_await());
+	renames = fault_count(FAULT_RENAMEAT);
+	store_flush_soon(s);
+	usleep(200 * 1000);
+	assert_int_equal(fault_count(FAULT_RENAMEAT), renames);
+	fault_gate_open();
+	assert_int_equal(store_flush(s), 0);
+	assert_true(fault_count(FAULT_RENAMEAT) > renames);
+	store_outcome_fini(&o);
+	close_it();
+}
+
+/* --- races -------------------------------------------------------------- */
+
+#define THREADS	8
+#define APPENDS	60
+
+struct racer {
+	struct thread	 thread;
+	int		 number;
+};
+
+static void
+race(void *arg)
+{
+	struct racer *r = arg;
+	char own[16], item[32], brief[32];
+	int i;
+
+	(void)snprintf(own, sizeof(own), "own%d", r->number);
+	if (state_create(s, t, own, NULL, NULL, NULL) != STORE_OK)
+		abort();
+	for (i = 0; i < APPENDS; i++) {
+		(void)snprintf(item, sizeof(item), "i%d-%d", r->number, i);
+		(void)snprintf(brief, sizeof(brief), "b%d-%d", r->number, i);
+		if (state_append(s, t, own, item, "x", item, NULL) != 0 ||
+		    state_append(s, t, "all", item, "x", NULL, NULL) != 0 ||
+		    state_create(s, t, brief, NULL, brief, NULL) != 0 ||
+		    state_delete(s, t, brief, NULL) != 0)
+			abort();
+	}
+}
+
+/* Reads meanwhile: lists, pages, conversations that come and go. */
+static void
+race_reads(void *arg)
+{
+	struct racer *r = arg;
+	struct list_query q = { .limit = 20 };
+	struct list_page l;
+	struct items_page p;
+	struct conversation_view v;
+	char brief[32];
+	uint64_t lsn;
+	int i;
+
+	for (i = 0; i < APPENDS * 4; i++) {
+		(void)snprintf(brief, sizeof(brief), "b%d-%d", r->number,
+		    i / 4);
+		if (store_conversation(t, brief, NULL, &v, &lsn) == STORE_OK)
+			store_view_fini(&v);
+		if (store_list(t, &q, &l) != STORE_OK ||
+		    store_items(t, "all", NULL, NULL, STORE_DESC, 5, &p) !=
+		    STORE_OK)
+			abort();
+		store_list_fini(&l);
+		store_items_fini(&p);
+	}
+}
+
+/* Flushed, swept and retired all the time while eight write. */
+static void
+races(void **state)
+{
+	struct racer w[THREADS], rd[2];
+	struct conversation_view v;
+	uint64_t lsn;
+	char *here;
+	int i;
+
+	(void)state;
+	open_it(0, 16384);
+	assert_int_equal(state_create(s, t, "all", NULL, NULL, NULL), 0);
+	for (i = 0; i < THREADS; i++) {
+		w[i].number = i;
+		assert_int_equal(thread_start(&w[i].thread, "racer", race,
+		    &w[i]), 0);
+	}
+	for (i = 0; i < 2; i++) {
+		rd[i].number = i;
+		assert_int_equal(thread_start(&rd[i].thread, "reader",
+		    race_reads, &rd[i]), 0);
+	}
+	for (i = 0; i < 30; i++) {
+		assert_int_equal(store_flush(s), 0);
+		usleep(1000);
+	}
+	for (i = 0; i < THREADS; i++)
+		thread_join(&w[i].thread);
+	for (i = 0; i < 2; i++)
+		thread_join(&rd[i].thread);
+	assert_int_equal(store_conversation(t, "all", NULL, &v, &lsn), 0);
+	assert_int_equal(v.item_count, THREADS * APPENDS);
+	assert_int_equal(v.version, THREADS * APPENDS + 1);
+	store_view_fini(&v);
+	copy_is_whole();
+	assert_int_equal(store_flush(s), 0);
+	copy_is_whole();
+	here = state_dump(s);
+	free(here);
+	close_it();
+}
+
+/* By itself: after the interval, and when the journal outgrows its limit. */
+static void
+by_itself(void **state)
+{
+	struct store_options o = state_options(dir);
+	pid_t holder;
+	int i;
+
+	(void)state;
+	o.flush_ms = 100;
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	t = state_tenant(s, "acme");
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	for (i = 0; i < 100 && dirty() > 0; i++)
+		usleep(50 * 1000);
+	assert_int_equal(dirty(), 0);
+	close_it();
+	o.flush_ms = 3600 * 1000;
+	o.journal_limit = 8192;
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	t = state_tenant(s, "acme");
+	fill_segments(0, 3);
+	assert_int_equal(dirty(), 1);
+	fill_segments(3, 12);
+	for (i = 0; i < 100 && dirty() > 0; i++)
+		usleep(50 * 1000);
+	assert_int_equal(dirty(), 0);
+	close_it();
+}
+
+/* A second append between taking it off the list and the write stays dirty. */
+static void
+dirty_again(void **state)
+{
+	(void)state;
+	open_it(0, 4096);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	fault_gate_close(FAULT_RENAMEAT);
+	store_flush_soon(s);
+	assert_true(fault_gate_await());
+	assert_int_equal(state_append(s, t, "a", "i1", "x", NULL, NULL), 0);
+	assert_true(dirty() >= 1);
+	fault_gate_open();
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(dirty(), 0);
+	copy_is_whole();
+	close_it();
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	fault_disarm();
+	state_folder(dir);
+	state_folder(copy);
+	return (0);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	fault_disarm();
+	state_remove(dir);
+	state_remove(copy);
+	return (0);
+}
+
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(writes_what_changed),
+		TEST(many),
+		TEST(retires),
+		TEST(failing_holds_segment),
+		TEST(any_call_fails),
+		TEST(tombstones),
+		TEST(sweeps_what_is_written),
+		TEST(sweeps_damaged),
+		TEST(journal_first),
+		TEST(races),
+		TEST(by_itself),
+		TEST(dirty_again),
+	};
+
+	fault_init();
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}

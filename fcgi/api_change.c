@@ -4,16 +4,20 @@
 #include "api_change.h"
 #include "input.h"
 #include "query.h"
+#include "shape.h"
 
-static bool
-path_id(const struct request *req, size_t segment, enum store_err unknown,
+bool
+api_take_conversation_id(struct span s, const char *param,
     char id_r[ID_SIZE], struct reply *rep)
 {
-	struct span s = req->segments[segment];
+	size_t length = shape_characters(s.p, s.len);
 
-	assert(segment < req->nsegments);
+	if (length > ID_MAX)
+		return (shape_too_long(length, param, ID_MAX, rep));
 	if (!id_is_valid(s.p, s.len)) {
-		reply_store_error(rep, unknown, s);
+		reply_error(rep, 400, "invalid_value", param,
+		    "Invalid value: '%.*s'. Expected an ID of 1 to %d letters, "
+		    "digits, underscores, or dashes.", (int)s.len, s.p, ID_MAX);
 		return (false);
 	}
 	memcpy(id_r, s.p, s.len);
@@ -25,14 +29,26 @@ bool
 api_conversation_id(const struct request *req, char id_r[ID_SIZE],
     struct reply *rep)
 {
-	return (path_id(req, 2, STORE_NOENT, id_r, rep));
+	assert(req->nsegments > 2);
+	return (api_take_conversation_id(req->segments[2], "conversation_id",
+	    id_r, rep));
 }
 
 bool
 api_item_id(const struct request *req, char id_r[ID_SIZE],
     struct reply *rep)
 {
-	return (path_id(req, 4, STORE_NOITEM, id_r, rep));
+	struct span s;
+
+	assert(req->nsegments > 4);
+	s = req->segments[4];
+	if (!id_is_valid(s.p, s.len)) {
+		reply_store_error(rep, STORE_NOITEM, s);
+		return (false);
+	}
+	memcpy(id_r, s.p, s.len);
+	id_r[s.len] = '\0';
+	return (true);
 }
 
 enum api_verdict

@@ -45,8 +45,15 @@ void	 api_change_done(const struct api_change *, struct reply *);
 void	 api_change_end(struct api_change *);
 
 /*
+ * A conversation's id, as it was given for param, into id_r.  One that is too
+ * long or of another form is refused with 400 (as the original); returns false
+ * then.
+ */
+bool	 api_take_conversation_id(struct span, const char *param,
+	    char id_r[ID_SIZE], struct reply *);
+/*
  * The conversation's id in segment 2 into id_r, or the item's in segment 4.
- * One of another form, or too long, is answered as any unknown id: 404.
+ * An item's of another form is answered as any unknown id: 404.
  */
 bool	 api_conversation_id(const struct request *, char id_r[ID_SIZE],
 	    struct reply *);

@@ -135,12 +135,8 @@ take_conversation(struct ask *a, struct reply *rep)
 		v = json_object_get(v, "id");
 	}
 	id = (struct span){ json_string_value(v), json_string_length(v) };
-	if (!id_is_valid(id.p, id.len)) {
-		reply_store_error(rep, STORE_NOENT, id);
-		return (false);
-	}
-	memcpy(a->conversation, id.p, id.len + 1);
-	return (true);
+	return (api_take_conversation_id(id, "conversation", a->conversation,
+	    rep));
 }
 
 static bool

@@ -136,6 +136,7 @@ metadata_is_replaced_and_merged(void **state)
 static void
 refusals_say_what_is_wrong(void **state)
 {
+#define LONG_PART	"a23456789b23456789c23456789d23456"
 #define ITEMS	"/v1/conversations/ID/items"
 #define CONV	"/v1/conversations/ID"
 #define ALL	"/v1/conversations"
@@ -216,8 +217,13 @@ refusals_say_what_is_wrong(void **state)
 		    "user", "control characters." },
 		{ "GET", "/v1/conversations/conv_nope", NULL, "", 404, NULL,
 		    NULL, "Conversation with id 'conv_nope' not found." },
-		{ "GET", "/v1/conversations/a%2Fb", NULL, "", 404, NULL, NULL,
-		    "Conversation with id 'a/b' not found." },
+		{ "GET", "/v1/conversations/a%2Fb", NULL, "", 400,
+		    "invalid_value", "conversation_id",
+		    "'a/b'. Expected an ID of 1 to 64 letters, digits, "
+		    "underscores, or dashes." },
+		{ "GET", "/v1/conversations/" LONG_PART LONG_PART "/items",
+		    NULL, "", 400, "string_above_max_length",
+		    "conversation_id", "with length 66 instead." },
 		{ "GET", CONV "/items/a%20b", NULL, "", 404, NULL, NULL,
 		    "not found in conversation." },
 		{ "DELETE", CONV "/items/nope", NULL, "", 404, NULL, NULL,

@@ -115,9 +115,9 @@ encode_header(char line[SEGMENT_HEADER], const struct header *h)
 
 	n = snprintf(line, SEGMENT_HEADER,
 	    "{\"journal\":\"rememberd\",\"format\":%" PRIu64
-	    ",\"store\":\"%s\",\"segment\":\"%016" PRIx64 "\",\"inode\":%20" PRIu64
-	    ",\"first\":%20" PRIu64, h->format, h->store_id, h->seed,
-	    h->inode, h->first);
+	    ",\"store\":\"%s\",\"segment\":\"%016" PRIx64
+	    "\",\"inode\":%20" PRIu64 ",\"first\":%20" PRIu64,
+	    h->format, h->store_id, h->seed, h->inode, h->first);
 	end_line(line, (size_t)n, SEGMENT_HEADER);
 	put_sum(line, SEGMENT_HEADER, XXH3_64bits(line, HEADER_SUM));
 }

@@ -14,6 +14,7 @@ const operatorDir = scratch();
 const operatorFile = path.join(operatorDir, 'operator-secret');
 const operatorSecret = randomBytes(32).toString('hex');
 fs.writeFileSync(operatorFile, operatorSecret + '\n', { mode: 0o600 });
+process.on('exit', () => fs.rmSync(operatorDir, { recursive: true }));
 
 const names = { a: 'walls-a', b: 'walls-b' };
 const secrets = {};
@@ -26,7 +27,6 @@ const { test, it } = suite({ args: ['--jwt-secret', operatorFile],
 	secrets.a1 = made.addJwtKey(names.a, 'a1');
 	secrets.a2 = made.addJwtKey(names.a, 'a2');
 	secrets.b1 = made.addJwtKey(names.b, 'b1');
-	fs.rmSync(operatorDir, { recursive: true });
 } });
 
 const token = (sub, more = {}, kid = 'a1', tenant = names.a) =>

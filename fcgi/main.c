@@ -182,17 +182,18 @@ make_folder(const char *path)
 	return (0);
 }
 
-/* Does somebody answer there? */
+/* Does somebody answer there?  EAGAIN: so many that others must wait. */
 static bool
 is_served(const struct sockaddr_un *sun)
 {
 	bool is_there;
 	int fd;
 
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
 		return (false);
 	is_there = connect(fd, (const struct sockaddr *)sun,
-	    sizeof(*sun)) == 0;
+	    sizeof(*sun)) == 0 || errno == EAGAIN;
 	close(fd);
 	return (is_there);
 }

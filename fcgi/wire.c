@@ -481,6 +481,31 @@ feed_record(struct wire *w, const char **p, const char *end, struct buf *out)
 	return (end_record(w, out));
 }
 
+/* The facts of the drawing in wire.h, and the limits. */
+static void
+wire_assert_state(const struct wire *w)
+{
+	bool is_begun = w->state == PARAMS || w->state == STDIN;
+
+	assert(w->header_len <= FCGI_HEADER_LEN);
+	assert(!w->in_record || w->header_len == FCGI_HEADER_LEN);
+	assert(w->small_len <= SMALL_MAX);
+	assert(w->npairs <= w->limits->params_pairs);
+	assert(w->params.len <= w->limits->params_bytes);
+	assert(w->body.len <= w->expected);
+	assert(w->expected <= w->limits->body);
+	assert(w->refusal == 0 || w->body.len == 0);
+	if (w->state == IDLE)
+		assert(w->refusal == 0 && w->pairs == NULL &&
+		    w->params.len == 0 && w->body.data == NULL);
+	if (w->state == PARAMS)
+		assert(w->pairs == NULL && w->body.len == 0);
+	if (w->state == WHOLE && w->refusal == 0)
+		assert(w->body.len == w->expected);
+	if (is_begun || w->state == WHOLE || w->state == ABORTED)
+		assert(w->id != FCGI_NULL_REQUEST_ID);
+}
+
 enum wire_event
 wire_feed(struct wire *w, const void *bytes, size_t len, size_t *used_r,
     struct buf *out)
@@ -498,5 +523,6 @@ wire_feed(struct wire *w, const void *bytes, size_t len, size_t *used_r,
 		event = feed_record(w, &p, end, out);
 	while (event == WIRE_MORE && p != end);
 	*used_r = (size_t)(p - (const char *)bytes);
+	wire_assert_state(w);
 	return (event);
 }

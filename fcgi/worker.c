@@ -20,6 +20,8 @@
 #define LISTEN_AGAIN_MS	250
 /* How often a request that waits for the journal is tried without news. */
 #define BUSY_AGAIN_MS	100
+/* How often the log hears that nobody can be taken in. */
+#define COMPLAIN_MS	10000
 
 /* --- listening ---------------------------------------------------------- */
 
@@ -94,7 +96,10 @@ listen_try(struct worker *w)
 static void
 accept_pause(struct worker *w, const char *why)
 {
-	log_warnx("accept paused: %s, %u connections", why, w->nconns);
+	if (w->now >= w->complain_again) {
+		log_warnx("accept paused: %s, %u connections", why, w->nconns);
+		w->complain_again = w->now + COMPLAIN_MS;
+	}
 	listen_end(w);
 }
 
@@ -171,8 +176,10 @@ run_timers(struct worker *w)
 	if (!w->is_listening && !w->is_stopping &&
 	    w->listen_again <= w->now)
 		listen_try(w);
-	if (!TAILQ_EMPTY(&w->busy))
+	if (!TAILQ_EMPTY(&w->busy) && w->busy_again <= w->now) {
+		w->busy_again = w->now + BUSY_AGAIN_MS;
 		exchange_wake(w);
+	}
 }
 
 static void
@@ -198,7 +205,7 @@ time_left(const struct worker *w)
 	else if (!w->is_listening)
 		sooner(&due, w->listen_again);
 	if (!TAILQ_EMPTY(&w->busy))
-		sooner(&due, w->now + BUSY_AGAIN_MS);
+		sooner(&due, w->busy_again);
 	if (due == INT64_MAX)
 		return (-1);
 	due -= w->now;

@@ -51,6 +51,13 @@ has_output(const struct conn *c)
 	    (c->ex != NULL && c->ex->state == WRITING));
 }
 
+/* Is there nothing that the peer is still owed? */
+static bool
+is_at_rest(const struct conn *c)
+{
+	return (c->ex == NULL && !has_output(c));
+}
+
 /* What this connection is waited for now. */
 static enum timer
 timer_for(const struct conn *c)
@@ -62,6 +69,20 @@ timer_for(const struct conn *c)
 	if (c->ex != NULL || wire_is_idle(c->wire))
 		return (TIMER_NONE);
 	return (TIMER_READ);
+}
+
+/* What holds between events; the drawing is in worker_internal.h. */
+static void
+conn_assert_state(const struct conn *c)
+{
+	assert(c->source == SOURCE_CONN && c->fd >= 0);
+	assert(c->ex == NULL || c->ex->conn == c);
+	assert(c->ex == NULL || c->ex->state != RUNNING);
+	assert(c->ex == NULL || c->ex->sent == 0 || c->ex->state == WRITING);
+	/* Held bytes wait for a reply, or for the end. */
+	assert(!c->is_held || c->ex != NULL || c->is_last);
+	assert(!c->is_lingering || (c->is_last && is_at_rest(c)));
+	assert(c->timer == timer_for(c));
 }
 
 /* Tell epoll and the timers what is awaited.  A timer that runs stays. */
@@ -76,6 +97,7 @@ conn_settle(struct conn *c)
 	timer = timer_for(c);
 	if (c->timer != timer)
 		set_timer(c, timer);
+	conn_assert_state(c);
 	if (c->is_lingering ||
 	    !(c->is_eof || c->is_held || c->is_last || c->out.len > OUT_MAX))
 		ev.events |= EPOLLIN;
@@ -344,13 +366,6 @@ conn_resume(struct conn *c)
 		conn_feed(c, held.data != NULL ? held.data : "", held.len);
 		buf_fini(&held);
 	}
-}
-
-/* Is there nothing that the peer is still owed? */
-static bool
-is_at_rest(const struct conn *c)
-{
-	return (c->ex == NULL && !has_output(c));
 }
 
 /* The peer sends no more; it may still be reading. */

@@ -247,32 +247,6 @@ warm_end(struct warm *warm)
 	free(warm);
 }
 
-/* Try those again that found no room. */
-static void
-retry_busy(struct worker *w)
-{
-	struct exchanges again = TAILQ_HEAD_INITIALIZER(again);
-	struct exchange *ex;
-	bool is_late;
-
-	TAILQ_CONCAT(&again, &w->busy, entry);
-	while ((ex = TAILQ_FIRST(&again)) != NULL) {
-		TAILQ_REMOVE(&again, ex, entry);
-		is_late = w->now >= ex->busy_until;
-		exchange_run(ex);
-		if (ex->state == BUSY && is_late) {
-			TAILQ_REMOVE(&w->busy, ex, entry);
-			reply_store_error(&ex->reply, STORE_BUSY,
-			    (struct span){ "", 0 });
-			exchange_done(ex);
-		}
-		if (ex->state == WRITING)
-			conn_reply(ex->conn);
-	}
-	if (!TAILQ_EMPTY(&w->busy))
-		want(w, UINT64_MAX);
-}
-
 static void
 exchange_busy(struct exchange *ex)
 {
@@ -283,6 +257,47 @@ exchange_busy(struct exchange *ex)
 	ex->state = BUSY;
 	TAILQ_INSERT_TAIL(&w->busy, ex, entry);
 	want(w, UINT64_MAX);
+}
+
+/* There was no room again: it is first in line, or has waited enough. */
+static void
+busy_again(struct exchange *ex)
+{
+	struct worker *w = ex->conn->worker;
+
+	TAILQ_REMOVE(&w->busy, ex, entry);
+	if (w->now < ex->busy_until) {
+		TAILQ_INSERT_HEAD(&w->busy, ex, entry);
+		return;
+	}
+	reply_store_error(&ex->reply, STORE_BUSY, (struct span){ "", 0 });
+	exchange_done(ex);
+}
+
+/*
+ * Try those again that found no room, first come, first served.  When there is
+ * none for one, there is none for those behind it.
+ */
+static void
+retry_busy(struct worker *w)
+{
+	struct exchange *ex;
+	int n;
+
+	for (n = 0; n < WAKE_MAX; n++) {
+		if ((ex = TAILQ_FIRST(&w->busy)) == NULL)
+			return;
+		TAILQ_REMOVE(&w->busy, ex, entry);
+		exchange_run(ex);
+		if (ex->state == BUSY)
+			busy_again(ex);
+		if (ex->state == BUSY)
+			return;
+		if (ex->state == WRITING)
+			conn_reply(ex->conn);
+	}
+	/* The rest in the next round. */
+	(void)eventfd_write(w->wake.fd, 1);
 }
 
 /* --- running ------------------------------------------------------------ */
@@ -410,6 +425,5 @@ exchange_wake(struct worker *w)
 		warm_end((struct warm *)job);
 	}
 	answer_parked(w);
-	if (!TAILQ_EMPTY(&w->busy))
-		retry_busy(w);
+	retry_busy(w);
 }

@@ -104,6 +104,7 @@ struct worker {
 	struct listener	 listeners[2];
 	bool		 is_listening;
 	int64_t		 listen_again;	/* when not listening */
+	int64_t		 complain_again; /* that it is not */
 	int		 reserve[2];	/* descriptors to live on when there
 					   are no more; -1: given back */
 
@@ -112,7 +113,8 @@ struct worker {
 	unsigned int	 nconns;
 	struct conns	 timers[NTIMERS];
 	struct exchanges parked;	/* in order of lsn */
-	struct exchanges busy;
+	struct exchanges busy;		/* in order of busy_until */
+	int64_t		 busy_again;	/* try them without news */
 	struct exchanges spare;		/* for the next requests */
 	unsigned int	 nspare;
 	bool		 is_stopping;

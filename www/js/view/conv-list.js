@@ -40,16 +40,16 @@ class ConvList extends HTMLElement {
 	update(view) {
 		const {list, failure} = view;
 		const now = new Date();
-		let group = '';
+		const groups = new Set();
 		const entries = [];
 
 		for (const conversation of list.rows) {
-			const own = groupOf(conversation.updated_at ??
+			const day = groupOf(conversation.updated_at ??
 			    conversation.created_at, now);
 
-			if (own !== group) {
-				group = own;
-				entries.push({key: `day ${own}`, day: own});
+			if (!groups.has(day)) {
+				groups.add(day);
+				entries.push({key: `day ${day}`, day});
 			}
 			entries.push({key: conversation.id, conversation});
 		}

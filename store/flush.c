@@ -332,7 +332,23 @@ flush_tenant(struct flush *f, struct round *r, struct tenant *t,
 	return (rc);
 }
 
-/* Write each hour's file from once_from on. */
+/* The earliest record from that time on, or INT64_MAX; its lock is held. */
+static int64_t
+next_once(const struct tenant *t, int64_t from)
+{
+	const struct once *r;
+	int64_t at = INT64_MAX;
+
+	TAILQ_FOREACH(r, &t->once.keyed, link)
+		if (r->at >= from && r->at < at)
+			at = r->at;
+	return (at);
+}
+
+/*
+ * Write the file of each hour that has records not older than the oldest new
+ * one; a clock may have been ahead, so that there may be any.
+ */
 static int
 flush_once(struct flush *f, struct round *r, struct tenant *t,
     struct written *w)
@@ -340,38 +356,30 @@ flush_once(struct flush *f, struct round *r, struct tenant *t,
 	struct buf b = BUF_INITIALIZER;
 	const int64_t hour = 60 * 60 * INT64_C(1000);
 	char name[ONCE_NAME];
-	int64_t from, at, now = sys_now_ms();
+	int64_t from, at = 0;
 	uint64_t lsn;
-	size_t n;
 	int rc = 0;
 
 	lock_take(&t->lck);
 	w->first = unmark(f, &t->dirty_once);
 	from = t->once_from;
 	t->once_from = INT64_MAX;
-	lock_give(&t->lck);
-
-	if (from < now - ONCE_KEEP_MS)
-		from = now - ONCE_KEEP_MS;
-	for (; rc == 0 && from <= now; from = at + hour) {
+	while ((from = next_once(t, from)) != INT64_MAX) {
 		at = document_once_name(from, name);
 		buf_clear(&b);
-		lock_take(&t->lck);
 		lsn = t->set_lsn;
-		n = document_once(t, f->store->id, at, at + hour, &b);
+		(void)document_once(t, f->store->id, at, at + hour, &b);
 		lock_give(&t->lck);
-		if (n > 0)
-			rc = put(f, r, t, DIRTY_ONCE, name, &b, lsn, w);
+		rc = put(f, r, t, DIRTY_ONCE, name, &b, lsn, w);
+		lock_take(&t->lck);
 		if (rc == -1)
 			break;
+		from = at + hour;
 	}
+	if (rc == -1 && from < t->once_from)
+		t->once_from = from;
+	lock_give(&t->lck);
 	buf_fini(&b);
-	if (rc == -1) {
-		lock_take(&t->lck);
-		if (from < t->once_from)
-			t->once_from = from;
-		lock_give(&t->lck);
-	}
 	return (rc == 0 && w->folder == -1 ? 1 : rc);
 }
 

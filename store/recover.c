@@ -42,6 +42,8 @@ struct recovery {
 	int64_t		 at;		/* of the last batch; 0: none */
 	struct segment_report report;	/* of the segment being read */
 	bool		 is_copy;	/* this one or one before is a copy */
+	bool		 left_out;	/* what is damaged, and not in it yet,
+					   stands in the segment being read */
 	struct gap	*gaps;
 	size_t		 ngaps;
 	/* The last batch in order of lsn. */
@@ -66,13 +68,15 @@ mark(struct store *s, struct dirty *d, uint64_t lsn)
  * again with its creation, and takes nothing else.
  */
 static bool
-tenant_takes(struct tenant *t, const struct record *r)
+tenant_takes(struct recovery *v, struct tenant *t, const struct record *r)
 {
 
 	if (!t->is_damaged)
 		return (r->lsn > t->lsn);
-	if (r->kind != CHANGE_TENANT_CREATE)
+	if (r->kind != CHANGE_TENANT_CREATE) {
+		v->left_out = true;
 		return (false);
+	}
 	log_info("tenant %s is built again from the journal", t->name);
 	t->is_damaged = false;
 	return (true);
@@ -80,18 +84,18 @@ tenant_takes(struct tenant *t, const struct record *r)
 
 /* tenant.json's kinds.  Returns 0, or -1 for want of memory. */
 static int
-replay_tenant(struct store *s, struct tenant *t, struct record *r)
+replay_tenant(struct recovery *v, struct tenant *t, struct record *r)
 {
 	int rc = 0;
 
 	lock_take(&t->lck);
-	if (!tenant_takes(t, r))
+	if (!tenant_takes(v, t, r))
 		goto out;
 	rc = -1;
 	if (!change_reserve(t, NULL, r))
 		goto out;
 	change_row(r->kind)->apply(t, NULL, r);
-	mark(s, &t->dirty, r->lsn);
+	mark(v->store, &t->dirty, r->lsn);
 	rc = 0;
 out:
 	lock_give(&t->lck);
@@ -171,6 +175,7 @@ note_gap(struct recovery *v, struct conversation *c, const struct record *r)
 		return (-1);
 	v->gaps = gaps;
 	v->gaps[v->ngaps++] = (struct gap){ c, r->version };
+	v->left_out = true;
 	c->is_damaged = true;
 	tenant_unlist(c->tenant, c);
 	return (0);
@@ -187,8 +192,12 @@ follows(struct recovery *v, struct conversation *c, const struct record *r)
 	if (c->is_deleted || r->lsn <= c->lsn)
 		return (0);
 	/* Of what is damaged nothing is known but that it may be deleted. */
-	if (c->is_damaged)
-		return (r->kind == CHANGE_CONVERSATION_DELETE);
+	if (c->is_damaged) {
+		if (r->kind == CHANGE_CONVERSATION_DELETE)
+			return (1);
+		v->left_out = true;
+		return (0);
+	}
 	if (strcmp(r->birth, c->birth) != 0)
 		return (0);
 	if (r->version == c->version + 1)
@@ -301,7 +310,7 @@ replay_line(struct recovery *v, struct span line, uint64_t lsn)
 	r.lsn = lsn;
 	if (rc == 1 && (rc = tenant_for(v, &r, &t)) == 0 && t != NULL) {
 		rc = change_row(r.kind)->scope == SCOPE_TENANT ?
-		    replay_tenant(v->store, t, &r) :
+		    replay_tenant(v, t, &r) :
 		    replay_conversation(v, t, &r);
 		v->applied++;
 	}
@@ -366,6 +375,7 @@ replay_segment(struct recovery *v, struct found *f)
 	struct segment_report *report = &v->report;
 	struct store *s = v->store;
 
+	v->left_out = false;
 	if (segment_read(s->journalfd, f->name, s->id, visit_batch, v,
 	    report) != 0) {
 		if (errno != EBADMSG) {
@@ -386,6 +396,10 @@ replay_segment(struct recovery *v, struct found *f)
 	else if (report->damaged > 0)
 		quarantine_copy(s, s->journalfd, f->name, f->name,
 		    "it has damaged places; what can be read is applied");
+	else if (v->left_out)
+		/* For the day when the document is put back. */
+		quarantine_copy(s, s->journalfd, f->name, f->name,
+		    "it holds changes of what is damaged");
 	f->last = report->last;
 	f->used = report->used;
 	return (0);

@@ -527,6 +527,49 @@ second_birth(void **state)
 	}
 }
 
+/* A clock that was ahead: its idempotency record is written all the same. */
+static void
+future_once(void **state)
+{
+	static const char *const lines[] = {
+		"{\"at\":1,\"op\":\"tenant.create\",\"tenant\":\"acme\"}",
+		"{\"at\":4102444800000,\"op\":\"conversation.create\","
+		    "\"tenant\":\"acme\"," C("x", "1", "1") ",\"once\":{"
+		    "\"key\":\"k\",\"scope\":\"0000000000000007\","
+		    "\"credential\":\"0000000000000009\",\"body\":"
+		    "\"63726561746500000000000000000000\",\"count\":0,"
+		    "\"at\":0,\"lsn\":0,\"version\":1,\"conversation\":"
+		    "\"x\",\"items\":[]}}",
+	};
+	struct outcome o;
+	struct tenant *t;
+	struct store *s;
+	char id[17], path[256];
+	int i;
+
+	(void)state;
+	empty_store(id);
+	write_segment(id, 10, lines, sizeof(lines) / sizeof(lines[0]));
+	(void)snprintf(path, sizeof(path), "%s/journal", dir);
+	for (i = 0; i < 2; i++) {
+		s = state_open(dir);
+		t = state_tenant(s, "acme");
+		assert_int_equal(state_create(s, t, "y", NULL, "k", &o),
+		    STORE_OK);
+		assert_true(o.is_repeat);
+		assert_string_equal(o.conversation, "x");
+		store_outcome_fini(&o);
+		/* And those of today beside it. */
+		assert_int_equal(state_create(s, t, "z", NULL, "now", &o),
+		    STORE_OK);
+		assert_int_equal(o.is_repeat, i == 1);
+		store_outcome_fini(&o);
+		store_tenant_put(t);
+		state_close(s);
+		state_remove(path);
+	}
+}
+
 /* Another store's segment, and one that is no segment at all. */
 static void
 foreign_segments(void **state)
@@ -642,6 +685,16 @@ set_aside(void **state)
 	free(why);
 }
 
+static void
+append_to_a(struct store *s)
+{
+	struct tenant *t = state_tenant(s, "acme");
+
+	assert_int_equal(state_append(s, t, "a", "a9", "late", NULL, NULL),
+	    0);
+	store_tenant_put(t);
+}
+
 /* What an operator puts back is served again. */
 static void
 put_back(void **state)
@@ -659,6 +712,38 @@ put_back(void **state)
 	s = state_open(dir);
 	IS(s, "a", STORE_DAMAGED);
 	state_close(s);
+	state_write(dir, DOC, p, len);
+	s = opens_as(text);
+	state_close(s);
+	free(p);
+	free(text);
+}
+
+/*
+ * What the journal held for a document that is set aside is kept with it: put
+ * back in time it takes them, and later somebody can.
+ */
+static void
+put_back_with_changes(void **state)
+{
+	struct store *s;
+	char *text = crash(flushed_then_appends), *p;
+	char path[256];
+	size_t len;
+
+	(void)state;
+	/* The creation is no longer in the journal. */
+	state_close(state_open(dir));
+	(void)snprintf(path, sizeof(path), "%s/journal", dir);
+	state_remove(path);
+	free(text);
+	text = crash(append_to_a);
+	assert_non_null(p = state_read(dir, DOC, &len));
+	break_file(DOC);
+	s = state_open(dir);
+	IS(s, "a", STORE_DAMAGED);
+	state_close(s);
+	assert_true(state_count(dir, "quarantine", "0000") > 0);
 	state_write(dir, DOC, p, len);
 	s = opens_as(text);
 	state_close(s);
@@ -963,10 +1048,12 @@ main(void)
 		TEST(gap_in_a_copy),
 		TEST(odd_records),
 		TEST(second_birth),
+		TEST(future_once),
 		TEST(foreign_segments),
 		TEST(rebuilt),
 		TEST(set_aside),
 		TEST(put_back),
+		TEST(put_back_with_changes),
 		TEST(unreadable),
 		TEST(tenant_rebuilt),
 		TEST(tenant_lost),

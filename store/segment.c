@@ -41,6 +41,8 @@ struct segment {
 	uint64_t	 last;		/* lsns must be higher: they rise */
 	size_t		 used;		/* up to the end of the last synced
 					 * batch */
+	size_t		 filled;	/* zeros were written up to here */
+	size_t		 size;		/* and never beyond here */
 	bool		 failed;	/* a write failed: never again */
 };
 
@@ -194,10 +196,28 @@ create_file(struct segment *seg, uint64_t first)
 	return (-1);
 }
 
-/* Write the header and the zeros, sync them and the folder. */
+/*
+ * See to it that there are zeros behind the byte end, a step of them, before
+ * the bytes up to there are written; what is over size grows the file.
+ */
 static int
-fill_file(struct segment *seg, const char *store_id, uint64_t first,
-    size_t fill)
+fill_ahead(struct segment *seg, size_t end)
+{
+	size_t to = end + SEGMENT_STEP;
+
+	if (end <= seg->filled || seg->filled >= seg->size)
+		return (0);
+	if (to > seg->size)
+		to = seg->size;
+	if (write_zeros(seg->fd, end, to) == -1)
+		return (-1);
+	seg->filled = to;
+	return (0);
+}
+
+/* Write the header and the first zeros, sync them and the folder. */
+static int
+fill_file(struct segment *seg, const char *store_id, uint64_t first)
 {
 	struct header h = { .format = SEGMENT_FORMAT, .first = first };
 	char line[SEGMENT_HEADER];
@@ -211,7 +231,7 @@ fill_file(struct segment *seg, const char *store_id, uint64_t first,
 	h.inode = (uint64_t)st.st_ino;
 	encode_header(line, &h);
 	if (sys_pwritevall(seg->fd, &iov, 1, 0) == -1 ||
-	    write_zeros(seg->fd, SEGMENT_HEADER, fill) == -1)
+	    fill_ahead(seg, SEGMENT_HEADER) == -1)
 		return (-1);
 
 	/* fsync for the size; the folder, else the whole file may vanish. */
@@ -235,11 +255,12 @@ segment_create(int dirfd, const char *store_id, uint64_t first, size_t fill,
 	seg->dirfd = dirfd;
 	seg->last = first - 1;
 	seg->used = SEGMENT_HEADER;
+	seg->size = fill;
 	id_mint_short(seed);
 	seg->seed = strtoull(seed, NULL, 16);
 	if (create_file(seg, first) == -1)
 		goto fail;
-	if (fill_file(seg, store_id, first, fill) == -1)
+	if (fill_file(seg, store_id, first) == -1)
 		goto fail_created;
 	*seg_r = seg;
 	return (0);
@@ -272,7 +293,8 @@ segment_write(struct segment *seg, const struct segment_batch *b)
 	iov[0] = (struct iovec){ line, sizeof(line) };
 	iov[1] = (struct iovec){ (void *)(uintptr_t)b->records.p,
 	    b->records.len };
-	if (sys_pwritevall(seg->fd, iov, 2, (off_t)seg->used) == -1 ||
+	if (fill_ahead(seg, seg->used + sizeof(line) + b->records.len) == -1 ||
+	    sys_pwritevall(seg->fd, iov, 2, (off_t)seg->used) == -1 ||
 	    sys->fdatasync(seg->fd) == -1) {
 		seg->failed = true;
 		return (-1);

@@ -44,6 +44,7 @@
 #define SEGMENT_FORMAT	1
 #define SEGMENT_HEADER	256
 #define SEGMENT_BATCH	192
+#define SEGMENT_STEP	((size_t)1 << 20)	/* zeros ahead of use */
 #define SEGMENT_NAME	28	/* 20 digits, suffix and NUL */
 
 /* The first lsn in a segment's name; false if it is no segment's name. */
@@ -62,8 +63,10 @@ struct segment;
 
 /*
  * Make a segment for lsns from first on in dirfd (borrowed, must stay open),
- * under a name that is not taken; write its header, fill it with zeros up to
- * fill bytes, sync it and the folder.  store_id is that of the store.
+ * under a name that is not taken; write its header and the first SEGMENT_STEP
+ * of zeros, sync it and the folder.  Further steps follow as it fills, up to
+ * fill bytes: who starts often leaves many segments, and each start reads
+ * them all.  store_id is that of the store.
  * Returns 0 and *seg_r (new), or -1 with errno set and nothing left behind.
  * Blocks.  Any thread: the first batch may have a higher lsn than first, so
  * that segments can be made ahead of use.

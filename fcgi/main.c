@@ -235,28 +235,35 @@ bind_door(struct door *door, const struct sockaddr_un *sun, mode_t mode)
 	struct stat sb;
 
 	if (bind(door->fd, (const struct sockaddr *)sun, sizeof(*sun)) == -1 ||
-	    lstat(door->path, &sb) == -1 ||
-	    chmod(door->path, mode) == -1 ||
-	    listen(door->fd, SOMAXCONN) == -1)
+	    lstat(door->path, &sb) == -1)
 		return (-1);
 	door->dev = sb.st_dev;
 	door->ino = sb.st_ino;
-	return (0);
+	if (chmod(door->path, mode) == -1)
+		return (-1);
+	return (listen(door->fd, SOMAXCONN));
+}
+
+/*
+ * Nobody new comes to the door: from here on they are told so at once.  Only
+ * our own name is taken away, not one that somebody has put there since.
+ */
+static void
+door_hide(const struct door *door)
+{
+	struct stat sb;
+
+	if (door->fd != -1 && lstat(door->path, &sb) == 0 &&
+	    sb.st_dev == door->dev && sb.st_ino == door->ino)
+		(void)unlink(door->path);
 }
 
 static void
 door_close(struct door *door)
 {
-	struct stat sb;
-
-	if (door->fd == -1)
-		return;
-	close(door->fd);
+	if (door->fd != -1)
+		close(door->fd);
 	door->fd = -1;
-	/* Not one that somebody else has put there since. */
-	if (lstat(door->path, &sb) == 0 && sb.st_dev == door->dev &&
-	    sb.st_ino == door->ino)
-		(void)unlink(door->path);
 }
 
 static int
@@ -271,6 +278,7 @@ door_open(struct door *door, mode_t mode)
 	    0);
 	if (door->fd == -1 || bind_door(door, &sun, mode) == -1) {
 		log_err("listen on %s", door->path);
+		door_hide(door);
 		door_close(door);
 		return (-1);
 	}
@@ -334,6 +342,8 @@ stop(struct daemon *d)
 {
 	int rc = 0;
 
+	door_hide(&d->public);
+	door_hide(&d->control);
 	if (d->workers != NULL)
 		workers_stop(d->workers);
 	door_close(&d->public);

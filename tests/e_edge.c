@@ -362,6 +362,36 @@ flush_on_signal(void **state)
 	client_close(c);
 }
 
+/* While it stops, nobody new waits in vain: the name is gone at once. */
+static void
+stop_is_told(void **state)
+{
+	struct buf b = BUF_INITIALIZER;
+	struct client *c = dial();
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int i;
+
+	(void)state;
+	assert_int_equal(getsockopt(client_fd(c), SOL_SOCKET, SO_PEERCRED,
+	    &peer, &len), 0);
+	/* A request that is half sent holds the stop up. */
+	put_api(&b, "GET", "/v1/conversations", "");
+	assert_int_equal(client_send(c, b.data, b.len - 1), 0);
+	usleep(20000);
+	assert_int_equal(kill(peer.pid, SIGTERM), 0);
+	for (i = 0; i < 400 && access(in_dir("fcgi.sock"), F_OK) == 0; i++)
+		usleep(5000);
+	assert_null(client_open(in_dir("fcgi.sock"), 100));
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(client_send(c, b.data + b.len - 1, 1), 0);
+	assert_reply(c, 200, "\"list\"");
+	buf_fini(&b);
+	client_close(c);
+	assert_int_equal(daemon_stop(0), 0);
+	daemon_start();
+}
+
 /*
  * A stop with sends under way: each is answered or its connection is closed,
  * and what was answered is there afterwards.
@@ -663,6 +693,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(sockets),
 		cmocka_unit_test(killed),
 		cmocka_unit_test(flush_on_signal),
+		cmocka_unit_test(stop_is_told),
 		cmocka_unit_test(stop_under_way),
 		cmocka_unit_test(fragments),
 		cmocka_unit_test(pipelined),

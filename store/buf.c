@@ -155,7 +155,7 @@ add_escape(struct buf *b, unsigned char c)
 void
 buf_json(struct buf *b, const char *s, size_t len)
 {
-	const char *p, *run, *end = s + len;
+	const char *p, *run, *end = len > 0 ? s + len : s;
 	unsigned char c;
 
 	/* Most strings need no escape: one allocation, one copy. */

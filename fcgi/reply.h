@@ -59,14 +59,14 @@ void	 reply_store_error(struct reply *, enum store_err, struct span id);
 /* 412 with the present version in message and ETag. */
 void	 reply_precondition(struct reply *, uint64_t version);
 
-/* The change's outcome is unknown: 503, Retry-After, retry with the same key. */
+/* The change's outcome is unknown: 503, Retry-After, retry with that key. */
 void	 reply_unsure(struct reply *);
 
 /*
  * Append the CGI response (Status:, Content-Type: application/json,
  * X-Request-Id, Content-Length, the headers, those of CORS, an empty line, the
- * body unless the method was HEAD) to out.  A reply that ran out of memory becomes a
- * 503.  Returns false if not even that could be appended.
+ * body unless the method was HEAD) to out.  A reply that ran out of memory
+ * becomes a 503.  Returns false if not even that could be appended.
  */
 bool	 reply_write(struct reply *, const struct request *, struct buf *out);
 

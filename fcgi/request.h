@@ -45,7 +45,7 @@ struct edge {
 struct caller {
 	struct tenant	*tenant;	/* held until the request ends */
 	const char	*user;		/* NULL: the tenant's own key */
-	uint64_t	 credential;	/* hash of the key or token's identity */
+	uint64_t	 credential;	/* hash of key or token's identity */
 	bool		 can_read;
 	bool		 can_write;
 	uint64_t	 lsn;		/* of the key: to be durable first */

@@ -56,8 +56,8 @@ struct wire	*wire_new(const struct wire_limits *);
 void		 wire_free(struct wire *);
 
 /*
- * Take bytes (not NULL) until one of the events happens; *used_r says how many were
- * taken.  Answers of the protocol itself are appended to out, at most 128
+ * Take bytes (not NULL) until one of the events happens; *used_r says how many
+ * were taken.  Answers of the protocol itself are appended to out, at most 128
  * bytes for each record taken; send them, also before closing.
  */
 enum wire_event	 wire_feed(struct wire *, const void *, size_t len,
@@ -94,7 +94,7 @@ void		 wire_finish(struct wire *);
  * the first `sent` bytes and returns their number; 0 when all is sent.
  * heads holds what iov points to besides the response.
  */
-#define WIRE_CHUNK	65528	/* of a record: the most that needs no padding */
+#define WIRE_CHUNK	65528	/* of a record: the most without padding */
 #define WIRE_IOV	16
 struct wire_heads {
 	unsigned char	 head[WIRE_IOV][8];

@@ -148,7 +148,7 @@ wire_frame(uint16_t id, struct span response, size_t sent,
 	unsigned char *head;
 	int n = 0;
 
-	/* The last record may be short, so the tail is counted as part of it. */
+	/* The last record may be short: the tail is counted as part of it. */
 	if (i >= chunks)
 		i = chunks > 0 ? chunks - 1 : 0;
 	skip = sent - i * record;

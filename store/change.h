@@ -30,8 +30,8 @@ struct change_ctx {
 	const struct change	*change;
 	int64_t			 now;		/* ms */
 	struct record		*record;	/* to be filled */
-	struct once		*repeat;	/* set: this is a retry; borrowed */
-	bool			 is_known;	/* items: all are there already */
+	struct once		*repeat;	/* set: a retry; borrowed */
+	bool			 is_known;	/* items: all are there */
 	bool			 is_foreign;	/* it is another user's */
 	uint64_t		 version_r;	/* with STORE_PRECONDITION */
 };

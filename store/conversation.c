@@ -120,7 +120,7 @@ preview_string(struct span string, struct buf *out, size_t *left)
 	size_t i, end = string.len - 1;
 
 	/* Cut the raw text first: it may be megabytes. */
-	for (i = 1; i < end && *left > 0; (*left)--)
+	for (i = 1; *left > 0 && i < end; (*left)--)
 		i += raw_char(string.p + i, end - i);
 	buf_add(&head, string.p, i);
 	buf_addc(&head, '"');

@@ -40,8 +40,8 @@
  * Append the document to b; ask buf_ok.  store_id is 16 hex digits.  The
  * lock of what is written must be held.
  */
-void	 document_conversation(const struct conversation *, const char *store_id,
-	    struct buf *b);
+void	 document_conversation(const struct conversation *,
+	    const char *store_id, struct buf *b);
 void	 document_tenant(const struct tenant *, const char *store_id,
 	    struct buf *b);
 

@@ -12,7 +12,7 @@
  */
 struct item {
 	uint64_t	 lsn;		/* of the change that brought it */
-	uint64_t	 position;	/* in its conversation, from 1, rising */
+	uint64_t	 position;	/* in its conversation, from 1 up */
 	int64_t		 at;		/* ms since the epoch */
 	const char	*id;		/* NUL-terminated, in the same memory */
 	const char	*json;		/* one JSON object, no white space */

@@ -108,7 +108,8 @@ name_to_id(const char *name, char id[ID_SIZE])
 {
 	size_t len = strlen(name);
 
-	if (len <= 5 || len - 5 > ID_MAX || strcmp(name + len - 5, ".json") != 0)
+	if (len <= 5 || len - 5 > ID_MAX ||
+	    strcmp(name + len - 5, ".json") != 0)
 		return (false);
 	memcpy(id, name, len - 5);
 	id[len - 5] = '\0';

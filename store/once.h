@@ -58,7 +58,8 @@ struct once_table {
 };
 
 /* A new record of a change asked for as o says, or NULL. */
-struct once	*once_new(const struct change_once *o, const char *conversation);
+struct once	*once_new(const struct change_once *o,
+		    const char *conversation);
 void		 once_free(struct once *);
 /* Note one more item id; false for want of memory. */
 bool		 once_add_id(struct once *, const char *id);

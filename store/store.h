@@ -38,7 +38,7 @@ enum store_err {
 	STORE_REUSED,		/* idempotency key with another body */
 	STORE_ONCE_LIMIT,	/* too many idempotency keys kept: 429 */
 	STORE_METADATA_LIMIT,	/* merged, there would be over 16 pairs */
-	STORE_BUSY,		/* the batch is full: again when durable moves */
+	STORE_BUSY,		/* the batch is full: when durable moves */
 	STORE_FULL,		/* no space on the disk; nothing was changed */
 	STORE_SICK,		/* the journal is broken; nothing was changed */
 	STORE_DAMAGED,		/* what is stored of it cannot be trusted */
@@ -123,7 +123,7 @@ void		 store_credentials_free(struct credential *, size_t n);
 
 enum change_kind {
 	CHANGE_CONVERSATION_CREATE = 1,	/* id, user, title, metadata, items */
-	CHANGE_CONVERSATION_UPDATE,	/* title and metadata, those that are set */
+	CHANGE_CONVERSATION_UPDATE,	/* title, metadata: what is set */
 	CHANGE_CONVERSATION_DELETE,
 	CHANGE_ITEMS_APPEND,		/* items */
 	CHANGE_ITEM_DELETE,		/* item */
@@ -157,8 +157,8 @@ struct change_once {
 struct change {
 	enum change_kind	 kind;
 	char			 conversation[ID_SIZE];
-	const char		*user;	/* create: owner, or NULL.  else: only a
-					   conversation of this user; NULL any */
+	const char		*user;	/* create: owner, or NULL.  else: only
+					   one of this user; NULL any */
 	const char		*title;		/* UTF-8, or NULL for none */
 	size_t			 title_len;
 	bool			 has_title;	/* update: title is set */
@@ -197,14 +197,14 @@ void	 store_view_fini(struct conversation_view *);
 /* What a change came to.  Freed by store_outcome_fini. */
 struct outcome {
 	uint64_t		 lsn;		/* must be durable first */
-	uint64_t		 version;	/* after it; for PRECONDITION the
-						   present one */
-	bool			 is_repeat;	/* nothing was added: the first
-						   outcome of the same request */
+	uint64_t		 version;	/* after it; the present one
+						   for PRECONDITION */
+	bool			 is_repeat;	/* nothing was added: the same
+						   request's first outcome */
 	struct conversation_view view;		/* conversation kinds; empty
 						   after a delete */
-	struct item		**items;	/* append, create: one for each of
-						   the request, in its order, but
+	struct item		**items;	/* append, create: one for each
+						   of the request, in order, but
 						   those deleted since */
 	size_t			 nitems;
 	char			 conversation[ID_SIZE];
@@ -214,9 +214,9 @@ void	 store_outcome_fini(struct outcome *);
 /*
  * Make the change: check, journal, apply.  On STORE_OK *o_r is filled and the
  * caller waits for o_r->lsn before it tells anybody; readers do the same.
- * On any other result but STORE_UNSURE nothing was changed, and o_r holds at most version
- * (STORE_PRECONDITION) and the lsn to wait for before telling (0: none).
- * t is NULL for tenant.create.  Never blocks on the disk.
+ * On any other result but STORE_UNSURE nothing was changed, and o_r holds at
+ * most version (STORE_PRECONDITION) and the lsn to wait for before telling
+ * (0: none).  t is NULL for tenant.create.  Never blocks on the disk.
  */
 enum store_err	 store_commit(struct store *, struct tenant *t,
 		    const struct change *, struct outcome *o_r);

@@ -31,7 +31,7 @@ struct store {
 	int		 quarantinefd;		/* [I] */
 	int		 lockfd;		/* [I] held by flopen */
 	int64_t		 started_at;		/* [I] ms */
-	int64_t		 down_ms;		/* [I] how long it was not running */
+	int64_t		 down_ms;		/* [I] how long it was down */
 	struct lock	 tenants_lck;		/* rank 5 */
 	struct tenant_names tenants;		/* [s] never shrinks */
 	size_t		 ntenants;		/* [s] */

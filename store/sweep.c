@@ -63,8 +63,8 @@ sweep_tombs(struct tenant *t, int64_t before)
 		(void)snprintf(name, sizeof(name), "%s.json", c->id);
 		load_label(t, name, label);
 		/* One that stays is loaded as a tombstone and swept then. */
-		if (fd == -1 || quarantine_release(t->store, label) == -1 || (sys->unlinkat(fd, name, 0) == -1 &&
-		    errno != ENOENT))
+		if (fd == -1 || quarantine_release(t->store, label) == -1 ||
+		    (sys->unlinkat(fd, name, 0) == -1 && errno != ENOENT))
 			log_warn("sweep: tenant %s: unlink %s", t->name, name);
 		conversation_free(c);
 	}

@@ -48,19 +48,19 @@ struct tenant {
 	atomic_uint	 refs;			/* held by callers */
 	enum tenant_level level;		/* [t] rises only */
 	bool		 is_loading;		/* [t] */
-	bool		 is_damaged;		/* [t] tenant.json was set aside */
+	bool		 is_damaged;		/* [t] tenant.json set aside */
 	bool		 exists;		/* [t] was created, really */
 	int64_t		 created_at;		/* [t] ms */
-	uint64_t	 created_lsn;		/* [t] of its creation, if that came
+	uint64_t	 created_lsn;		/* [t] of its creation, if
 						   since the start */
-	uint64_t	 lsn;			/* [t] newest change of tenant.json */
-	uint64_t	 set_lsn;		/* [t] newest that created or deleted a
-						   conversation */
+	uint64_t	 lsn;			/* [t] newest of tenant.json */
+	uint64_t	 set_lsn;		/* [t] newest that created or
+						   deleted one */
 	uint64_t	 list_lsn;		/* [t] newest change of any that
 						   the lists show */
 	struct keyring	 apikeys;		/* [t] */
 	struct keyring	 jwtkeys;		/* [t] */
-	struct once_table once;			/* [t] creations and deletions */
+	struct once_table once;			/* [t] creations, deletions */
 	size_t		 nconversations;	/* [t] live */
 	struct conversation_ids ids;		/* [t] tombstones too */
 	struct conversation_updates updates;	/* [t] live only */
@@ -68,9 +68,9 @@ struct tenant {
 	struct conversation_tombs tombs;	/* [t] oldest first */
 	struct dirty	 dirty;			/* tenant.json */
 	struct dirty	 dirty_once;		/* once/ */
-	int64_t		 once_from;		/* [t] oldest record not yet in a
-						   file, ms; INT64_MAX: none */
-	int64_t		 once_swept;		/* [t] ms, when once/ was last */
+	int64_t		 once_from;		/* [t] oldest record in no file
+						   yet, ms; INT64_MAX: none */
+	int64_t		 once_swept;		/* [t] ms, of once/, the last */
 };
 
 /* A new tenant that nobody can find yet, of that level, or NULL. */

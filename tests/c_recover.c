@@ -158,6 +158,16 @@ nothing(struct store *s)
 	(void)s;
 }
 
+static void
+append_to_b(struct store *s)
+{
+	struct tenant *t = state_tenant(s, "acme");
+
+	assert_int_equal(state_append(s, t, "b", "b7", "late", NULL, NULL),
+	    0);
+	store_tenant_put(t);
+}
+
 static void (*const works[])(struct store *) = {
 	nothing, busy, busy_and_flushed, busy_flushed_busy,
 };
@@ -213,6 +223,62 @@ documents_alone(void **state)
 	store_outcome_fini(&o);
 	store_tenant_put(t);
 	HAS(s, "a", 2);
+	state_close(s);
+	free(text);
+}
+
+/* What was replayed is written, idempotency records as well. */
+static void
+replayed_is_flushed(void **state)
+{
+	struct outcome o;
+	struct tenant *t;
+	struct store *s;
+	char path[256];
+	char *text = crash(busy);
+
+	(void)state;
+	s = opens_as(text);
+	state_close(s);
+	(void)snprintf(path, sizeof(path), "%s/journal", dir);
+	state_remove(path);
+	s = opens_as(text);
+	t = state_tenant(s, "acme");
+	assert_int_equal(state_create(s, t, "z", NULL, "key-a", &o), 0);
+	assert_true(o.is_repeat);
+	store_outcome_fini(&o);
+	assert_int_equal(state_delete(s, t, "c", "del-c"), STORE_OK);
+	store_tenant_put(t);
+	state_close(s);
+	free(text);
+}
+
+/* A journal older than the documents: what comes now is newer than both. */
+static void
+older_journal(void **state)
+{
+	struct tenant *t;
+	struct store *s;
+	char journal[256], older[256];
+	char *text = crash(busy_and_flushed);
+	int i;
+
+	(void)state;
+	(void)snprintf(journal, sizeof(journal), "%s/journal", dir);
+	(void)snprintf(older, sizeof(older), "%s/older", side);
+	state_copy(journal, older);
+	s = opens_as(text);
+	free(text);
+	t = state_tenant(s, "acme");
+	for (i = 0; i < 10; i++)
+		assert_int_equal(state_retitle(s, t, "b", i % 2 ? "x" : "y"),
+		    STORE_OK);
+	store_tenant_put(t);
+	state_close(s);
+	state_copy(older, journal);
+	text = crash(append_to_b);
+	s = opens_as(text);
+	HAS(s, "b", 2);
 	state_close(s);
 	free(text);
 }
@@ -787,16 +853,6 @@ tenant_rebuilt(void **state)
 	free(text);
 }
 
-static void
-append_to_b(struct store *s)
-{
-	struct tenant *t = state_tenant(s, "acme");
-
-	assert_int_equal(state_append(s, t, "b", "b7", "late", NULL, NULL),
-	    0);
-	store_tenant_put(t);
-}
-
 /*
  * tenant.json is lost: the tenant answers so, also later, but its
  * conversations take what the journal has for them, for the day when it is
@@ -805,6 +861,9 @@ append_to_b(struct store *s)
 static void
 tenant_lost(void **state)
 {
+	struct change ch = { .kind = CHANGE_TENANT_CREATE,
+	    .tenant = "acme" };
+	struct outcome o;
 	struct tenant *t;
 	struct store *s;
 	char path[256];
@@ -824,6 +883,8 @@ tenant_lost(void **state)
 		if (i > 0)
 			(void)store_warm(s, "acme", 4);
 		assert_int_equal(store_tenant_get(s, "acme", 4, &t),
+		    STORE_DAMAGED);
+		assert_int_equal(store_commit(s, NULL, &ch, &o),
 		    STORE_DAMAGED);
 		t = state_tenant(s, "other");
 		assert_non_null(t);
@@ -899,6 +960,24 @@ first_start_fails(void **state)
 	assert_int_equal(rc, 0);
 	assert_true(n > 20);
 	state_close(s);
+}
+
+/* The store's own name is synced into the folder above it. */
+static void
+first_start_syncs(void **state)
+{
+	unsigned long before, made, found;
+
+	(void)state;
+	before = fault_count(FAULT_FSYNC);
+	state_close(state_open(dir));
+	made = fault_count(FAULT_FSYNC) - before;
+	state_remove(dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	before = fault_count(FAULT_FSYNC);
+	state_close(state_open(dir));
+	found = fault_count(FAULT_FSYNC) - before;
+	assert_int_equal(made, found + 1);
 }
 
 /* As above, but killed at that very call. */
@@ -981,6 +1060,22 @@ start_fails(void **state)
 	}
 	fault_disarm();
 	state_close(s);
+	/* A read that fails once is no damage either. */
+	for (n = 1; ; n++) {
+		state_copy(saved, dir);
+		fault_arm_call(FAULT_READ, n, EIO);
+		rc = store_open(&o, &s, &holder);
+		if (!fault_fired())
+			break;
+		fault_disarm();
+		if (rc == 0)
+			state_close(s);
+		assert_int_equal(state_count(dir, "quarantine", ""), 0);
+		s = opens_as(text);
+		state_close(s);
+	}
+	fault_disarm();
+	state_close(s);
 	state_remove(saved);
 	free(text);
 }
@@ -1041,6 +1136,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(crashes),
 		TEST(documents_alone),
+		TEST(replayed_is_flushed),
+		TEST(older_journal),
 		TEST(torn_tail),
 		TEST(gap_in_the_journal),
 		TEST(gap_behind_a_document),
@@ -1059,6 +1156,7 @@ main(void)
 		TEST(tenant_lost),
 		TEST(left_overs),
 		TEST(first_start_fails),
+		TEST(first_start_syncs),
 		TEST(first_start_killed),
 		TEST(start_fails),
 		TEST(not_a_store),

@@ -20,8 +20,17 @@
 #define LISTEN_AGAIN_MS	250
 /* How often a request that waits for the journal is tried without news. */
 #define BUSY_AGAIN_MS	100
+/* A worker that has so many more than another gives it the next. */
+#define CONNS_SLACK	4
 /* How often the log hears that nobody can be taken in. */
 #define COMPLAIN_MS	10000
+
+static void
+close_fd(int fd)
+{
+	if (fd != -1)
+		close(fd);
+}
 
 /* --- listening ---------------------------------------------------------- */
 
@@ -65,8 +74,7 @@ reserve_give(struct worker *w)
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
-		if (w->reserve[i] != -1)
-			close(w->reserve[i]);
+		close_fd(w->reserve[i]);
 		w->reserve[i] = -1;
 	}
 }
@@ -103,19 +111,76 @@ accept_pause(struct worker *w, const char *why)
 	listen_end(w);
 }
 
+/*
+ * gift_note: connections from a web server last, and the kernel wakes the same
+ * worker first each time, so that all of a quiet hour's would stay with one
+ * when the load comes.  Who accepts one gives it to whoever has fewest.
+ */
+static struct worker *
+pick_worker(struct worker *w)
+{
+	struct worker *least = w, *v = w->pool->v;
+	unsigned int slack, i;
+
+	if (atomic_load(&w->pool->is_stopping))
+		return (w);
+	for (i = 0; i < w->pool->n; i++)
+		if (v[i].nconns < least->nconns)
+			least = &v[i];
+	slack = w->nconns < w->pool->max_conns ? CONNS_SLACK : 0;
+	return (least->nconns + slack < w->nconns ? least : w);
+}
+
+/* See gift_note. */
+static void
+take_in(struct worker *w, int fd, bool is_control)
+{
+	struct gift gift = { fd, is_control };
+	struct worker *to = pick_worker(w);
+
+	atomic_fetch_add(&to->nconns, 1);
+	if (to != w && write(to->give_fd, &gift, sizeof(gift)) ==
+	    sizeof(gift))
+		return;
+	/* Its pipe is full: then it is not idle after all. */
+	if (to != w) {
+		atomic_fetch_sub(&to->nconns, 1);
+		atomic_fetch_add(&w->nconns, 1);
+	}
+	conn_open(w, fd, is_control);
+}
+
+/* Returns false when nothing was given. */
+static bool
+next_gift(struct worker *w, struct gift *gift_r)
+{
+	return (read(w->gifts.fd, gift_r, sizeof(*gift_r)) ==
+	    sizeof(*gift_r));
+}
+
+static void
+take_gifts(struct worker *w)
+{
+	struct gift gift;
+	int i;
+
+	for (i = 0; i < ACCEPTS_MAX && next_gift(w, &gift); i++)
+		conn_open(w, gift.fd, gift.is_control);
+}
+
 static void
 accept_some(struct worker *w, const struct listener *l)
 {
 	int fd, i;
 
 	for (i = 0; i < ACCEPTS_MAX; i++) {
-		if (w->nconns >= w->pool->max_conns) {
+		if (pick_worker(w)->nconns >= w->pool->max_conns) {
 			accept_pause(w, "too many");
 			return;
 		}
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd != -1) {
-			conn_open(w, fd, l->is_control);
+			take_in(w, fd, l->is_control);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
@@ -145,6 +210,7 @@ begin_stop(struct worker *w)
 		accept_some(w, &w->listeners[1]);
 	}
 	listen_end(w);
+	take_gifts(w);
 	w->is_stopping = true;
 	w->stop_due = w->now + w->pool->o.stop_ms;
 	TAILQ_FOREACH_SAFE(c, &w->conns, entry, next)
@@ -224,6 +290,9 @@ see_to(struct worker *w, const struct epoll_event *ev)
 	case SOURCE_WAKE:
 		wake_up(w);
 		break;
+	case SOURCE_GIFTS:
+		take_gifts(w);
+		break;
 	case SOURCE_CONN:
 		conn_event(ev->data.ptr, ev->events);
 		break;
@@ -267,27 +336,60 @@ worker_run(void *arg)
 static void
 worker_fini(struct worker *w)
 {
+	struct gift gift;
+
+	/* Given when it had stopped already. */
+	while (w->gifts.fd != -1 && next_gift(w, &gift))
+		close(gift.fd);
 	exchange_fini(w);
 	helper_box_free(w->box);
 	reserve_give(w);
 	free(w->input);
-	if (w->wake.fd != -1)
-		close(w->wake.fd);
-	if (w->epfd != -1)
-		close(w->epfd);
+	close_fd(w->gifts.fd);
+	close_fd(w->give_fd);
+	close_fd(w->wake.fd);
+	close_fd(w->epfd);
+}
+
+static int
+watch(struct worker *w, int fd, void *source)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = source };
+
+	return (epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev));
+}
+
+/* What the loop waits on besides connections. */
+static int
+open_sources(struct worker *w)
+{
+	int ends[2];
+
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	w->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (w->epfd == -1 || w->wake.fd == -1 ||
+	    pipe2(ends, O_NONBLOCK | O_CLOEXEC) == -1)
+		return (-1);
+	w->gifts.fd = ends[0];
+	w->give_fd = ends[1];
+	w->wake.source = SOURCE_WAKE;
+	w->gifts.source = SOURCE_GIFTS;
+	if (watch(w, w->wake.fd, &w->wake) == -1)
+		return (-1);
+	return (watch(w, w->gifts.fd, &w->gifts));
 }
 
 /* Everything but the thread.  Returns -1 with errno set, for worker_fini. */
 static int
 worker_init(struct worker *w, struct workers *pool)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &w->wake };
 	int timer;
 
 	w->pool = pool;
 	w->edge = pool->o.edge;
 	w->now = sys_monotonic_ms();
 	w->reserve[0] = w->reserve[1] = -1;
+	w->epfd = w->wake.fd = w->gifts.fd = w->give_fd = -1;
 	TAILQ_INIT(&w->conns);
 	TAILQ_INIT(&w->dead);
 	TAILQ_INIT(&w->parked);
@@ -300,14 +402,11 @@ worker_init(struct worker *w, struct workers *pool)
 	w->listeners[1] = (struct listener){ SOURCE_LISTENER,
 	    pool->o.control_fd, true };
 
-	w->wake.source = SOURCE_WAKE;
-	w->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	w->epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (w->wake.fd == -1 || w->epfd == -1 || !reserve_take(w) ||
+	if (open_sources(w) == -1 || !reserve_take(w) ||
 	    (w->input = malloc(WORKER_INPUT)) == NULL ||
 	    (w->box = helper_box_new(w->wake.fd)) == NULL)
 		return (-1);
-	return (epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->wake.fd, &ev));
+	return (0);
 }
 
 static int
@@ -327,11 +426,13 @@ struct workers *
 workers_start(const struct workers_options *o)
 {
 	struct workers *pool;
-	struct worker *w;
 
 	if ((pool = calloc(1, sizeof(*pool))) == NULL ||
-	    (pool->v = calloc(o->n, sizeof(*pool->v))) == NULL)
-		goto fail;
+	    (pool->v = calloc(o->n, sizeof(*pool->v))) == NULL) {
+		log_err("start the workers");
+		free(pool);
+		return (NULL);
+	}
 	pool->o = *o;
 	pool->limits = (struct wire_limits){
 		.params_bytes = WIRE_PARAMS_BYTES,
@@ -341,24 +442,20 @@ workers_start(const struct workers_options *o)
 	};
 	pool->max_conns = o->max_conns / o->n;
 	atomic_init(&pool->is_stopping, false);
-	for (; pool->n < o->n; pool->n++) {
-		w = &pool->v[pool->n];
-		w->epfd = w->wake.fd = -1;
-		if (worker_init(w, pool) == -1 || worker_start(w) == -1) {
-			log_err("start a worker");
-			worker_fini(w);
-			goto fail_started;
-		}
-	}
+
+	/* All are there before the first may give to another. */
+	while (pool->n < o->n)
+		if (worker_init(&pool->v[pool->n++], pool) == -1)
+			goto fail;
+	for (; pool->nstarted < o->n; pool->nstarted++)
+		if (worker_start(&pool->v[pool->nstarted]) == -1)
+			goto fail;
 	return (pool);
 
-fail_started:
+fail:
+	log_err("start a worker");
 	workers_stop(pool);
 	workers_free(pool);
-	return (NULL);
-fail:
-	log_err("start the workers");
-	free(pool);
 	return (NULL);
 }
 
@@ -368,9 +465,9 @@ workers_stop(struct workers *pool)
 	unsigned int i;
 
 	atomic_store(&pool->is_stopping, true);
-	for (i = 0; i < pool->n; i++)
+	for (i = 0; i < pool->nstarted; i++)
 		(void)eventfd_write(pool->v[i].wake.fd, 1);
-	for (i = 0; i < pool->n; i++) {
+	for (i = 0; i < pool->nstarted; i++) {
 		thread_join(&pool->v[i].thread);
 		store_unsubscribe(pool->o.edge->store, pool->v[i].waiter);
 	}

@@ -136,7 +136,6 @@ conn_open(struct worker *w, int fd, bool is_control)
 	if (epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&w->conns, c, entry);
-	w->nconns++;
 	return;
 
 fail:
@@ -145,6 +144,7 @@ fail:
 		wire_free(c->wire);
 	free(c);
 	close(fd);
+	atomic_fetch_sub(&w->nconns, 1);
 }
 
 void
@@ -160,7 +160,7 @@ conn_close(struct conn *c)
 	close(c->fd);
 	c->fd = -1;
 	TAILQ_REMOVE(&w->conns, c, entry);
-	w->nconns--;
+	atomic_fetch_sub(&w->nconns, 1);
 	/* An event of this round may still point to it. */
 	TAILQ_INSERT_TAIL(&w->dead, c, entry);
 }

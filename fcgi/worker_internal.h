@@ -24,11 +24,17 @@
  */
 
 /* What epoll's events point to. */
-enum source { SOURCE_LISTENER, SOURCE_WAKE, SOURCE_CONN };
+enum source { SOURCE_LISTENER, SOURCE_WAKE, SOURCE_GIFTS, SOURCE_CONN };
 
 struct listener {
 	enum source	 source;	/* SOURCE_LISTENER */
 	int		 fd;		/* borrowed */
+	bool		 is_control;
+};
+
+/* A connection that another worker accepted, on its way through a pipe. */
+struct gift {
+	int		 fd;
 	bool		 is_control;
 };
 
@@ -110,7 +116,9 @@ struct worker {
 
 	struct conns	 conns;
 	struct conns	 dead;		/* freed at the end of the round */
-	unsigned int	 nconns;
+	atomic_uint	 nconns;	/* and gifts; others compare it */
+	struct { enum source source; int fd; } gifts;	/* SOURCE_GIFTS */
+	int		 give_fd;	/* the other end, shared */
 	struct conns	 timers[NTIMERS];
 	struct exchanges parked;	/* in order of lsn */
 	struct exchanges busy;		/* in order of busy_until */
@@ -128,13 +136,14 @@ struct workers {
 	struct wire_limits limits;
 	unsigned int	 max_conns;	/* of one worker */
 	atomic_bool	 is_stopping;
-	unsigned int	 n;		/* that were started */
+	unsigned int	 n;		/* in v */
+	unsigned int	 nstarted;	/* of them, from the first on */
 	struct worker	*v;
 };
 
 /* worker_conn.c */
 
-/* Take over fd, also on failure; it may be closed at once. */
+/* Take over fd, which is counted, also on failure: then it is closed. */
 void	 conn_open(struct worker *, int fd, bool is_control);
 /* What epoll saw.  The conn may be dead after each of these calls. */
 void	 conn_event(struct conn *, uint32_t events);

@@ -154,6 +154,28 @@ store_tenant_name(const struct tenant *t)
 	return ("acme");
 }
 
+/* Which thread served how many requests. */
+static atomic_uint threads_seen;
+static struct { atomic_long tid; atomic_uint n; } seen_by[8];
+
+static void
+note_thread(void)
+{
+	long tid = gettid(), none;
+	size_t i;
+
+	for (i = 0; i < 8; i++) {
+		none = 0;
+		if (atomic_compare_exchange_strong(&seen_by[i].tid, &none,
+		    tid))
+			threads_seen++;
+		if (seen_by[i].tid == tid) {
+			seen_by[i].n++;
+			return;
+		}
+	}
+}
+
 /* --- the handlers ------------------------------------------------------- */
 
 static enum api_verdict
@@ -170,6 +192,7 @@ route_dispatch(struct request *req, struct reply *rep)
 	uint64_t n = 0;
 
 	calls++;
+	note_thread();
 	if (req->nsegments > 1)
 		n = strtoull(req->segments[1].p, NULL, 10);
 	if (request_segment_is(req, 0, "never"))
@@ -1023,6 +1046,44 @@ two_workers(void **state)
 		client_close(c[i]);
 }
 
+/*
+ * Connections that come one by one, while all are idle, are shared out: they
+ * stay, and the load comes later.
+ */
+static void
+connections_are_shared_out(void **state)
+{
+	struct client *c[40];
+	unsigned int most = 0;
+	int i;
+
+	(void)state;
+	options.n = 4;
+	restart();
+	for (i = 0; i < 40; i++) {
+		c[i] = dial();
+		assert_served(c[i], "x");
+	}
+	memset(seen_by, 0, sizeof(seen_by));
+	threads_seen = 0;
+	for (i = 0; i < 40; i++)
+		assert_served(c[i], "x");
+	for (i = 0; i < 8; i++)
+		if (seen_by[i].n > most)
+			most = seen_by[i].n;
+	assert_int_equal(threads_seen, 4);
+	assert_in_range(most, 10, 15);
+	for (i = 0; i < 40; i++)
+		client_close(c[i]);
+	/* Those that were closed count no more. */
+	for (i = 0; i < 40; i++) {
+		c[i] = dial();
+		assert_served(c[i], "x");
+	}
+	for (i = 0; i < 40; i++)
+		client_close(c[i]);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, start, stop)
 
 int
@@ -1039,7 +1100,8 @@ main(void)
 		TEST(protocol), TEST(asks_and_never_reads),
 		TEST(half_closed), TEST(too_many_connections),
 		TEST(no_descriptors), TEST(stop_while_parked),
-		TEST(stop_in_time), TEST(two_workers)
+		TEST(stop_in_time), TEST(two_workers),
+		TEST(connections_are_shared_out)
 	};
 
 	lock_init(&lck, LOCK_JOURNAL);

@@ -15,9 +15,10 @@
  *	5. What was deleted stays deleted; the title is the last acknowledged one
  *	   or one asked for since.
  *	6. What a reader was ever shown is there (promise 2), unless deleted.
+ *	7. A question to recall stands with its answer behind it, or not at all.
  */
 import assert from 'node:assert/strict';
-import { sleep } from './harness.mjs';
+import { refused, sleep } from './harness.mjs';
 
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
 const chance = (p) => Math.random() < p;
@@ -48,23 +49,21 @@ export class World {
 		this.isStopped = false;
 		this.busy = 0;
 		this.counts = { acked: 0, unknown: 0, retries: 0, repeats: 0,
-			creates: 0, deletes: 0, reads: 0 };
+			asked: 0, creates: 0, deletes: 0, reads: 0 };
+		this.listed = new Set();	/* conversations readers saw */
 		this.failure = null;
 	}
 
 	/** One try; resolves to the reply or null when its outcome is unknown. */
 	async attempt(method, target, options)
 	{
-		let r;
-		try {
-			r = await this.it.req(method, target,
-			    { timeout: 30_000, ...options });
-		} catch {
-			return (null);
-		}
+		/* nginx always answers: a closed connection is a failure. */
+		const r = await this.it.req(method, target,
+		    { timeout: 60_000, ...options });
 		if (r.status === 200)
 			return (r);
-		if (r.status >= 500 || r.status === 409 || r.status === 408)
+		refused(r, r.status);
+		if (r.status >= 500 || r.status === 409)
 			return (null);
 		throw new Error(`${method} ${target}: ${r.status} ${r.text}`);
 	}
@@ -131,6 +130,21 @@ export class World {
 		this.counts.acked++;
 	}
 
+	/* A question, with its answer in the same change. */
+	async ask(writer, c)
+	{
+		const n = ++serial;
+		const batch = { n, size: 1, ids: null, answer: null,
+			sent: performance.now(), acked: Infinity };
+		c.batches.push(batch);
+		c.isChanged = true;
+		const r = await this.insist('POST', '/responses', { model: 'recall',
+			conversation: c.id, input: `${writer}.${n}.0/1` });
+		batch.acked = performance.now();
+		batch.answer = r.json.output[0].id;
+		this.counts.asked++;
+	}
+
 	async removeItem(c)
 	{
 		const known = c.batches.filter((b) => b.ids !== null)
@@ -176,8 +190,10 @@ export class World {
 			try {
 				const dice = Math.random();
 				const c = chance(0.6) ? pick(this.shared) : own;
-				if (dice < 0.55)
+				if (dice < 0.5)
 					await this.append(writer, c, true);
+				else if (dice < 0.55)
+					await this.ask(writer, c);
 				else if (dice < 0.8)
 					await this.append(writer, c, false);
 				else if (dice < 0.86)
@@ -200,13 +216,15 @@ export class World {
 	{
 		while (!this.isStopped) {
 			const c = pick(this.shared);
-			const r = this.isPaused ? null : await this.attempt('GET',
-			    `/conversations/${c.id}/items?limit=20`);
-			if (r !== null) {
-				for (const i of r.json.data)
-					c.seen.add(i.id);
-				this.counts.reads++;
-			}
+			const items = this.isPaused ? null : await this.attempt(
+			    'GET', `/conversations/${c.id}/items?limit=20`);
+			for (const i of items?.json.data ?? [])
+				c.seen.add(i.id);
+			const list = this.isPaused ? null : await this.attempt(
+			    'GET', '/conversations?limit=5&sort=created_at');
+			for (const l of list?.json.data ?? [])
+				this.listed.add(l.id);
+			this.counts.reads++;
 			await sleep(2);
 		}
 	}
@@ -263,6 +281,9 @@ export class World {
 	/** Check every conversation (or those changed since) in instance it. */
 	async verify({ it = this.it, all = false } = {})
 	{
+		const known = new Set(this.all.map((c) => c.id));
+		for (const id of this.listed)
+			assert.ok(known.has(id), `OBSERVED and lost: ${id}`);
 		for (const c of this.all)
 			if (all || c.isChanged) {
 				await verifyConversation(it, c);
@@ -276,7 +297,7 @@ export class World {
 		for (let i = 0; i < n && this.keyed.length > 0; i++) {
 			const k = pick(this.keyed);
 			const c = this.all.find((x) => k.target.includes(x.id) ||
-			    k.r.json.id === x.id);
+			    k.r.json.id === x.id || k.body?.conversation === x.id);
 			if (c !== undefined && c.gone !== 'no' &&
 			    (k.method !== 'DELETE' || k.target.includes('/items')))
 				continue;
@@ -291,7 +312,9 @@ export class World {
 				assert.deepEqual(r.json.data.map((x) => x.id)
 				    .filter((id) => !gone.has(id)), want,
 				    'the first outcome');
-			} else
+			} else if (k.target === '/responses')
+				assert.deepEqual(r.json.output, k.r.json.output);
+			else
 				assert.equal(r.json.id, k.r.json.id);
 			this.counts.repeats++;
 		}
@@ -333,8 +356,11 @@ export async function verifyConversation(it, c, key = it.key)
 		assert.ok(!place.has(item.id), where(`twice: ${item.id}`));
 		place.set(item.id, i);
 	});
+	let answers = 0;
 	const found = new Map();	/* batch number -> [{ index, place }] */
 	items.forEach((item, i) => {
+		if (item.role === 'assistant')
+			return;
 		const m = /^\d+\.(\d+)\.(\d+)\/(\d+)/.exec(item.content[0].text);
 		assert.ok(m !== null, where(`foreign item ${item.id}`));
 		if (!found.has(Number(m[1])))
@@ -372,8 +398,22 @@ export async function verifyConversation(it, c, key = it.key)
 			    where(`batch ${b.n} is out of order`));
 		});
 		b.place = got.length === 0 ? -1 : got[0].place;
+		if (b.answer === undefined)
+			continue;
+		assert.ok(b.answer === null || b.place >= 0,
+		    where(`LOST: acknowledged question ${b.n}`));
+		if (b.place >= 0) {
+			const answer = items[b.place + 1];
+			assert.equal(answer?.role, 'assistant',
+			    where(`no answer behind question ${b.n}`));
+			assert.ok(b.answer === null || answer.id === b.answer,
+			    where(`another answer to question ${b.n}`));
+			answers++;
+		}
 	}
 	assert.equal(found.size, 0, where('items nobody sent'));
+	assert.equal(items.filter((i) => i.role === 'assistant').length, answers,
+	    where('answers to nothing'));
 
 	let latest = 0;
 	for (const b of c.batches.filter((x) => x.place >= 0)

@@ -173,6 +173,7 @@ test('an Idempotency-Key answers with the same response', async () => {
 	await it.kill9();
 	await it.restart();
 	const c = ok(await ask({ conversation: conv, input: 'x' }, { headers }));
+	assert.equal(c.id, a.id);
 	assert.deepEqual(c.output, a.output);
 	assert.equal((await items(conv)).length, 2);
 });

@@ -1,325 +1,18 @@
 #include <bsd/string.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "atomicfile.h"
-#include "change.h"
-#include "document.h"
 #include "load.h"
 #include "log.h"
 #include "quarantine.h"
-#include "record.h"
 #include "recover.h"
-#include "segment.h"
+#include "recover_internal.h"
 #include "store_internal.h"
 #include "sys.h"
-
-/* A conversation of which the journal lost a change. */
-struct gap {
-	struct conversation *conversation;
-	uint64_t	 version;	/* that follows, and cannot */
-};
-
-/* One segment found. */
-struct found {
-	char	 name[SEGMENT_NAME];
-	uint64_t last;
-	size_t	 used;
-};
-
-struct recovery {
-	struct store	*store;
-	struct found	*v;
-	size_t		 n;
-	uint64_t	 max;		/* highest lsn seen or named */
-	uint64_t	 durable;	/* highest lsn vouched for */
-	uint64_t	 applied;	/* records */
-	int64_t		 at;		/* of the last batch; 0: none */
-	struct segment_report report;	/* of the segment being read */
-	bool		 is_copy;	/* this one or one before is a copy */
-	bool		 left_out;	/* what is damaged, and not in it yet,
-					   stands in the segment being read */
-	struct gap	*gaps;
-	size_t		 ngaps;
-	/* The last batch in order of lsn. */
-	struct buf	 tail;
-	uint64_t	 tail_first;
-	uint64_t	 tail_last;
-};
-
-/* --- one record --------------------------------------------------------- */
-
-static void
-mark(struct store *s, struct dirty *d, uint64_t lsn)
-{
-
-	flush_enter(s->flush);
-	flush_mark(s->flush, d, lsn);
-	flush_leave(s->flush);
-}
-
-/*
- * Does tenant.json take this record?  Without its document a tenant begins
- * again with its creation, and takes nothing else.
- */
-static bool
-tenant_takes(struct recovery *v, struct tenant *t, const struct record *r)
-{
-
-	if (!t->is_damaged)
-		return (r->lsn > t->lsn);
-	if (r->kind != CHANGE_TENANT_CREATE) {
-		v->left_out = true;
-		return (false);
-	}
-	log_info("tenant %s is built again from the journal", t->name);
-	t->is_damaged = false;
-	return (true);
-}
-
-/* tenant.json's kinds.  Returns 0, or -1 for want of memory. */
-static int
-replay_tenant(struct recovery *v, struct tenant *t, struct record *r)
-{
-	int rc = 0;
-
-	lock_take(&t->lck);
-	if (!tenant_takes(v, t, r))
-		goto out;
-	rc = -1;
-	if (!change_reserve(t, NULL, r))
-		goto out;
-	change_row(r->kind)->apply(t, NULL, r);
-	mark(v->store, &t->dirty, r->lsn);
-	rc = 0;
-out:
-	lock_give(&t->lck);
-	return (rc);
-}
-
-/* The conversation of a creation, not yet to be found. */
-static struct conversation *
-create_from(struct tenant *t, const struct record *r)
-{
-	struct conversation *c;
-
-	c = conversation_new(t, r->conversation, r->birth, r->user.p,
-	    r->user.len, r->at);
-	if (c != NULL && !items_reserve(&c->items, r->nitems)) {
-		conversation_free(c);
-		c = NULL;
-	}
-	return (c);
-}
-
-/*
- * May a creation take the place of what has its id?  Of a document that was
- * lost, if the journal reaches back so far; of a tombstone, for an id that
- * was used again.
- */
-static bool
-makes_way(struct store *s, const struct conversation *there,
-    const struct record *r)
-{
-
-	if (there->is_damaged)
-		return (!flush_is_marked(s->flush, &there->dirty));
-	return (there->is_deleted && r->lsn > there->lsn);
-}
-
-static int
-replay_create(struct store *s, struct tenant *t, struct conversation *there,
-    struct record *r)
-{
-	struct conversation *c;
-	uint64_t first = r->lsn;
-
-	if (there != NULL && !makes_way(s, there, r)) {
-		change_skip(t, r);
-		return (0);
-	}
-	if ((c = create_from(t, r)) == NULL)
-		return (-1);
-	if (there != NULL) {
-		log_info("tenant %s: %s is built again from the journal",
-		    t->name, c->id);
-		/* Its own changes count as written when c is. */
-		first = flush_forget(s->flush, &there->dirty, first);
-		tenant_remove(t, there);
-		conversation_free(there);
-	}
-	lock_take(&c->lck);
-	change_row(r->kind)->apply(t, c, r);
-	mark(s, &c->dirty, first);
-	lock_give(&c->lck);
-	tenant_insert(t, c);
-	return (0);
-}
-
-/* Note that a change of it is missing.  Returns 0, or -1: no memory. */
-static int
-note_gap(struct recovery *v, struct conversation *c, const struct record *r)
-{
-	struct gap *gaps;
-
-	log_errx("journal: tenant %s: %s: version %" PRIu64 " follows %"
-	    PRIu64 ": changes are missing", c->tenant->name, c->id, r->version,
-	    c->version);
-	gaps = reallocarray(v->gaps, v->ngaps + 1, sizeof(*gaps));
-	if (gaps == NULL)
-		return (-1);
-	v->gaps = gaps;
-	v->gaps[v->ngaps++] = (struct gap){ c, r->version };
-	v->left_out = true;
-	c->is_damaged = true;
-	tenant_unlist(c->tenant, c);
-	return (0);
-}
-
-/*
- * Is the record the next one of this conversation?  1, 0, or -1 for want of
- * memory.
- */
-static int
-follows(struct recovery *v, struct conversation *c, const struct record *r)
-{
-
-	if (c->is_deleted || r->lsn <= c->lsn)
-		return (0);
-	/* Of what is damaged nothing is known but that it may be deleted. */
-	if (c->is_damaged) {
-		if (r->kind == CHANGE_CONVERSATION_DELETE)
-			return (1);
-		v->left_out = true;
-		return (0);
-	}
-	if (strcmp(r->birth, c->birth) != 0)
-		return (0);
-	if (r->version == c->version + 1)
-		return (1);
-	/*
-	 * In a copy the hole is the copying: what stands behind it is newer
-	 * than the copy's beginning, and left out.
-	 */
-	return (v->is_copy ? 0 : note_gap(v, c, r));
-}
-
-/*
- * Any other kind.  change_row(DELETE)->apply wants both locks, and the
- * tenant's is held by the caller.
- */
-static int
-replay_change(struct recovery *v, struct tenant *t, struct conversation *c,
-    struct record *r)
-{
-	const struct change_row *row = change_row(r->kind);
-	int rc;
-
-	lock_take(&c->lck);
-	rc = follows(v, c, r);
-	if (rc == 0 && row->scope == SCOPE_SET)
-		change_skip(t, r);
-	else if (rc == 1 && !change_reserve(t, c, r))
-		rc = -1;
-	else if (rc == 1) {
-		row->apply(t, c, r);
-		mark(v->store, &c->dirty, r->lsn);
-	}
-	lock_give(&c->lck);
-	return (rc == -1 ? -1 : 0);
-}
-
-static int
-replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
-{
-	struct store *s = v->store;
-	struct conversation *c;
-	const bool is_set = change_row(r->kind)->scope == SCOPE_SET;
-	int rc = 0;
-
-	lock_take(&t->lck);
-	if (r->once != NULL && is_set)
-		mark(s, &t->dirty_once, r->lsn);
-	c = tenant_find(t, r->conversation);
-	if (r->kind == CHANGE_CONVERSATION_CREATE)
-		rc = replay_create(s, t, c, r);
-	else if (c != NULL)
-		rc = replay_change(v, t, c, r);
-	else {
-		log_warnx("journal: tenant %s: %s has neither a document nor a "
-		    "creation: its change %" PRIu64 " is left out", t->name,
-		    r->conversation, r->lsn);
-		if (is_set)
-			change_skip(t, r);
-	}
-	/* A creation may have put another in its place. */
-	c = tenant_find(t, r->conversation);
-	lock_give(&t->lck);
-	if (rc == 0 && c != NULL && c->is_listed)
-		tenant_touch(t, c);
-	return (rc);
-}
-
-/* The tenant of the record, loaded as far as it needs. */
-static int
-tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
-{
-	const bool is_tenant = change_row(r->kind)->scope == SCOPE_TENANT;
-	struct tenant *t;
-	uint64_t lsn;
-
-	*t_r = NULL;
-	t = store_find(v->store, r->tenant, strlen(r->tenant));
-	if (t == NULL && r->kind == CHANGE_TENANT_CREATE &&
-	    (t = store_add(v->store, r->tenant, TENANT_LOADED)) == NULL)
-		return (-1);
-	if (t == NULL) {
-		log_errx("journal: change %" PRIu64 " is of tenant %s, which "
-		    "is not there: left out", r->lsn, r->tenant);
-		return (0);
-	}
-	switch (load_tenant(t, is_tenant ? TENANT_OPEN : TENANT_LOADED,
-	    &lsn)) {
-	case STORE_OK:
-	case STORE_DAMAGED:	/* its conversations take theirs */
-		break;
-	default:
-		return (-1);
-	}
-	if (lsn > v->max)
-		v->max = lsn;
-	*t_r = t;
-	return (0);
-}
-
-static int
-replay_line(struct recovery *v, struct span line, uint64_t lsn)
-{
-	struct record r;
-	struct tenant *t;
-	int rc;
-
-	if ((rc = record_decode(line, &r)) == 0)
-		log_errx("journal: change %" PRIu64 " is of no known kind: "
-		    "left out", lsn);
-	r.lsn = lsn;
-	if (rc == 1 && (rc = tenant_for(v, &r, &t)) == 0 && t != NULL) {
-		rc = change_row(r.kind)->scope == SCOPE_TENANT ?
-		    replay_tenant(v, t, &r) :
-		    replay_conversation(v, t, &r);
-		v->applied++;
-	}
-	record_fini(&r);
-	if (rc == -1)
-		log_errx("journal: change %" PRIu64 " cannot be applied: out "
-		    "of memory or its documents cannot be read", lsn);
-	return (rc);
-}
 
 /* --- batches and segments ----------------------------------------------- */
 
@@ -366,7 +59,7 @@ visit_batch(const struct segment_batch *b, void *arg)
 			return (-1);
 		}
 	}
-	return (each_line(b->records, b->lsn, replay_line, v));
+	return (each_line(b->records, b->lsn, replay_record, v));
 }
 
 static int
@@ -474,66 +167,6 @@ replay(struct recovery *v)
 	return (0);
 }
 
-/* --- gaps --------------------------------------------------------------- */
-
-/*
- * Set aside what there is of a conversation with a gap, so that it stays
- * damaged when the journal has gone: what could be read of it, and its
- * document, which is older.
- */
-static int
-set_aside(struct store *s, const struct gap *g)
-{
-	struct conversation *c = g->conversation;
-	struct buf b = BUF_INITIALIZER;
-	char name[ID_SIZE + sizeof(".json")], label[QUARANTINE_LABEL];
-	char path[TENANT_NAME_MAX + 32], why[128];
-	struct stat st;
-	int fd;
-
-	(void)snprintf(why, sizeof(why), "the journal lost what is between its "
-	    "versions %" PRIu64 " and %" PRIu64, c->version, g->version);
-	(void)snprintf(name, sizeof(name), "%s.json", c->id);
-	(void)snprintf(path, sizeof(path), "%s/conversations",
-	    c->tenant->name);
-	load_label(c->tenant, name, label);
-	/* Each start comes here as long as the journal has the gap. */
-	if (flush_is_marked(s->flush, &c->dirty) &&
-	    quarantine_has(s, label) == 0) {
-		lock_take(&c->lck);
-		document_conversation(c, s->id, &b);
-		lock_give(&c->lck);
-		if (!buf_ok(&b)) {
-			buf_fini(&b);
-			return (-1);
-		}
-		quarantine_bytes(s, label, b.data, b.len, why);
-		buf_fini(&b);
-	}
-	fd = sys->openat(s->tenantsfd, path, O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC, 0);
-	if (fd == -1)
-		return (errno == ENOENT ? 0 : -1);
-	if (sys->fstatat(fd, name, &st, 0) == 0)
-		quarantine_move(s, fd, name, label, why);
-	(void)sys->close(fd);
-	return (0);
-}
-
-static int
-set_gaps_aside(struct recovery *v)
-{
-	size_t i;
-
-	for (i = 0; i < v->ngaps; i++)
-		if (v->gaps[i].conversation->is_damaged &&
-		    set_aside(v->store, &v->gaps[i]) == -1) {
-			log_err("journal: set aside what has gaps");
-			return (-1);
-		}
-	return (0);
-}
-
 /* --- the fresh segment -------------------------------------------------- */
 
 static int
@@ -558,7 +191,9 @@ static int
 open_journal(struct recovery *v)
 {
 	struct store *s = v->store;
-	const bool has_tail = v->tail.len > 0 && v->tail_last > v->durable;
+	/* What a copy's hole cut off must not stand behind the hole's end. */
+	const bool has_tail = v->tail.len > 0 && v->tail_last > v->durable &&
+	    !v->has_hole;
 	struct journal_options o = {
 		.store_id = s->id,
 		.next = has_tail ? v->tail_first : v->max + 1,
@@ -610,7 +245,7 @@ recover(struct store *s)
 		log_err("list tenants");
 		return (-1);
 	}
-	if (replay(&v) == 0 && set_gaps_aside(&v) == 0 &&
+	if (replay(&v) == 0 && replay_set_aside(&v) == 0 &&
 	    open_journal(&v) == 0) {
 		if (v.at != 0 && v.at < s->started_at)
 			s->down_ms = s->started_at - v.at;

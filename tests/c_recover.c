@@ -481,6 +481,46 @@ gap_in_a_copy(void **state)
 	strlcpy(dir, was, sizeof(dir));
 }
 
+/*
+ * A copy whose last batch is cut off by a hole: when the copied segments have
+ * been retired, it must not look like damage.
+ */
+static void
+hole_before_the_tail(void **state)
+{
+	char copied[STATE_PATH], was[STATE_PATH];
+	struct store_options o;
+	struct store *s;
+	pid_t holder, pid;
+	int i, status;
+
+	(void)state;
+	free(crash(flushed_then_appends));
+	damage_batch("alpha");
+	state_folder(copied);
+	state_copy(dir, copied);
+	strlcpy(was, dir, sizeof(was));
+	strlcpy(dir, copied, sizeof(dir));
+	assert_true((pid = fork()) != -1);
+	if (pid == 0) {
+		o = state_options(dir);
+		o.keep_ms = 0;
+		if (store_open(&o, &s, &holder) != 0)
+			_exit(1);
+		for (i = 0; i < 3; i++)
+			if (store_flush(s) != 0)
+				_exit(1);
+		_exit(state_count(dir, "journal", "0000") == 1 ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	s = state_open(dir);
+	HAS(s, "a", 1);
+	state_close(s);
+	state_remove(dir);
+	strlcpy(dir, was, sizeof(dir));
+}
+
 /* Write these lines as a segment that begins at lsn first. */
 static void
 write_segment(const char *store_id, uint64_t first, const char *const *lines,
@@ -1143,6 +1183,7 @@ main(void)
 		TEST(gap_behind_a_document),
 		TEST(deleted_while_damaged),
 		TEST(gap_in_a_copy),
+		TEST(hole_before_the_tail),
 		TEST(odd_records),
 		TEST(second_birth),
 		TEST(future_once),

@@ -1,0 +1,58 @@
+#ifndef RECOVER_INTERNAL_H
+#define RECOVER_INTERNAL_H
+
+#include "buf.h"
+#include "conversation.h"
+#include "jsonscan.h"
+#include "segment.h"
+#include "store.h"
+
+/* For recover.c and replay.c alone. */
+
+/* A conversation of which the journal lost a change. */
+struct gap {
+	struct conversation *conversation;
+	uint64_t	 version;	/* that follows, and cannot */
+};
+
+/* One segment found. */
+struct found {
+	char	 name[SEGMENT_NAME];
+	uint64_t last;
+	size_t	 used;
+};
+
+struct recovery {
+	struct store	*store;
+	struct found	*v;
+	size_t		 n;
+	uint64_t	 max;		/* highest lsn seen or named */
+	uint64_t	 durable;	/* highest lsn vouched for */
+	uint64_t	 applied;	/* records */
+	int64_t		 at;		/* of the last batch; 0: none */
+	struct segment_report report;	/* of the segment being read */
+	bool		 is_copy;	/* this one or one before is a copy */
+	bool		 has_hole;	/* that cut off changes */
+	bool		 left_out;	/* what is damaged, and not in it yet,
+					   stands in the segment being read */
+	struct gap	*gaps;
+	size_t		 ngaps;
+	/* The last batch in order of lsn. */
+	struct buf	 tail;
+	uint64_t	 tail_first;
+	uint64_t	 tail_last;
+};
+
+/*
+ * Apply the record in line, if what is in memory does not hold it already.
+ * Its tenant is loaded as far as that needs.  Returns 0, or -1 logged.
+ */
+int	 replay_record(struct recovery *, struct span line, uint64_t lsn);
+
+/*
+ * Set aside what there is of the conversations with gaps, so that they stay
+ * damaged when the journal has gone.  Returns 0, or -1 logged.
+ */
+int	 replay_set_aside(struct recovery *);
+
+#endif /* !RECOVER_INTERNAL_H */

@@ -7,9 +7,9 @@
 #include <jansson.h>
 
 #include "change.h"
+#include "metadata.h"
 #include "store_internal.h"
 
-#define METADATA_MAX	16		/* pairs; API.md 1.1 */
 /*
  * once_limit is a conversation's; a tenant creates and deletes many a day,
  * but not so many that its records fill the memory.
@@ -235,44 +235,6 @@ apply_create(struct tenant *t, struct conversation *c, struct record *r)
 
 /* --- conversation.update ------------------------------------------------ */
 
-/*
- * Merge a patch into the metadata: a null removes its key.  Both hold only
- * strings and nulls, so that a tree loses nothing.
- */
-static enum store_err
-merge_metadata(struct record *r, const struct text *old, struct span patch)
-{
-	const int flags = JSON_ALLOW_NUL;
-	json_t *map, *change, *value;
-	const char *key;
-	enum store_err err = STORE_NOMEM;
-	char *dump;
-	void *tmp;
-
-	map = json_loadb(old->p, old->len, flags, NULL);
-	change = json_loadb(patch.p, patch.len, flags, NULL);
-	if (map == NULL || change == NULL)
-		goto out;
-	json_object_foreach_safe(change, tmp, key, value) {
-		if (json_is_null(value))
-			(void)json_object_del(map, key);
-		else if (json_object_set(map, key, value) == -1)
-			goto out;
-	}
-	err = STORE_METADATA_LIMIT;
-	if (json_object_size(map) > METADATA_MAX)
-		goto out;
-	err = STORE_NOMEM;
-	if ((dump = json_dumps(map, JSON_COMPACT)) == NULL)
-		goto out;
-	r->metadata = (struct text){ dump, strlen(dump) };
-	err = STORE_OK;
-out:
-	json_decref(map);
-	json_decref(change);
-	return (err);
-}
-
 static enum store_err
 check_update(struct change_ctx *x)
 {
@@ -287,8 +249,8 @@ check_update(struct change_ctx *x)
 	if (!ch->has_metadata)
 		return (STORE_OK);
 	if (ch->merges)
-		return (merge_metadata(x->record, &x->conversation->metadata,
-		    ch->metadata));
+		return (metadata_merge(&x->conversation->metadata,
+		    ch->metadata, &x->record->metadata));
 	return (take_metadata(x->record, ch->metadata));
 }
 

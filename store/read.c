@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metadata.h"
 #include "store_internal.h"
 
 /*
@@ -252,46 +253,6 @@ place_of(const struct walk *w, const char *id, struct list_cursor *at)
 	return (true);
 }
 
-/* Is the text of b this string, all of it? */
-static bool
-text_is(const struct buf *b, const char *s)
-{
-	size_t len = strlen(s);
-
-	return (b->len == len && (len == 0 || memcmp(b->data, s, len) == 0));
-}
-
-/* Does the metadata hold every pair that was asked for? */
-static enum store_err
-matches_metadata(const struct list_query *q, const struct text *metadata,
-    bool *yes)
-{
-	struct buf name = BUF_INITIALIZER, value = BUF_INITIALIZER;
-	struct jsonscan it;
-	struct span key, val;
-	size_t i, n = 0;
-	bool ok = true;
-
-	jsonscan_begin(&it, (struct span){ metadata->p, metadata->len });
-	while (ok && jsonscan_next(&it, &key, &val)) {
-		buf_clear(&name);
-		buf_clear(&value);
-		/* The name with its quotes back: it may hold escapes. */
-		(void)jsonscan_string((struct span){ key.p - 1, key.len + 2 },
-		    &name);
-		(void)jsonscan_string(val, &value);
-		ok = buf_ok(&name) && buf_ok(&value);
-		for (i = 0; ok && i < q->nmetadata; i++)
-			if (text_is(&name, q->metadata_keys[i]) &&
-			    text_is(&value, q->metadata_values[i]))
-				n++;
-	}
-	*yes = n == q->nmetadata;
-	buf_fini(&name);
-	buf_fini(&value);
-	return (ok ? STORE_OK : STORE_NOMEM);
-}
-
 /*
  * Copy c into the page if it is asked for.  Returns STORE_OK, with *taken
  * saying whether.
@@ -313,7 +274,7 @@ take_view(const struct walk *w, struct conversation *c, struct list_page *p,
 		p->lsn = c->lsn;
 	*taken = true;
 	if (q->nmetadata > 0)
-		err = matches_metadata(q, &c->metadata, taken);
+		err = metadata_matches(&c->metadata, q, taken);
 	if (err == STORE_OK && *taken &&
 	    !conversation_view(c, &p->views[p->nviews]))
 		err = STORE_NOMEM;

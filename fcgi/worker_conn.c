@@ -447,6 +447,8 @@ conn_timeout(struct conn *c)
 	}
 	if ((status = wire_refusal(c->wire)) == 0)
 		status = 408;
+	/* What still comes of it is not fed: its exchange is this one. */
+	c->is_last = true;
 	if (!exchange_begin(c, status)) {
 		conn_close(c);
 		return;

@@ -284,8 +284,14 @@ withInstance('a torn tail opens and serves everything acknowledged',
 		}, { allow: [/torn|copy|segment|journal/i], include: slow });
 		drop(copy);
 	}
+	/* In place it is no copier's work, but a crash's. */
+	const file = path.join(it.store, 'journal', newest);
+	fs.writeFileSync(file, Buffer.concat([whole.subarray(0, end),
+		tails['half a batch'], Buffer.alloc(1000)]));
+	it.allow(/torn/i);
 	await it.restart();
 	assert.deepEqual(await texts(it, c.id), want);
+	assert.match(it.logText(), /torn/);
 });
 
 withInstance('a last batch that is cut is absent, what is before is there',

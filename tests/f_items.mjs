@@ -415,6 +415,27 @@ test('the same id with other content refuses the whole batch', async () => {
 	assert.equal(await count(conv), 1);
 });
 
+test('references to items: known is there already, unknown wins with 404',
+    async () => {
+	const conv = await conversation();
+	ok(await append(conv, [user('one', { id: 'mine' })]));
+	const known = { type: 'item_reference', id: 'mine' };
+	const unknown = { type: 'item_reference', id: 'msg_nowhere' };
+	refused(await append(conv, [user('new'), known]), 400,
+	    { code: 'item_already_in_conversation', param: 'items',
+		message: 'Item already in conversation' });
+	for (const items of [[unknown], [known, unknown], [user('x'), unknown],
+	    [user('other', { id: 'mine' }), unknown]])
+		refused(await append(conv, items), 404, { code: null, message:
+		    "Item with id 'msg_nowhere' not found in conversation." });
+	refused(await append(conv, [{ type: 'item_reference' }]), 400,
+	    { code: 'missing_required_parameter', param: 'items[0].id',
+		message: "Missing required parameter: 'items[0].id'." });
+	refused(await it.req('POST', '/conversations',
+	    { body: { items: [unknown] } }), 404);
+	assert.equal(await count(conv), 1);
+});
+
 test('a batch partly there: old ones keep their place', async () => {
 	const conv = await conversation();
 	ok(await append(conv, [user('a', { id: 'a' }), user('b', { id: 'b' })]));

@@ -164,8 +164,11 @@ test('versions rise by one with each change, and stand in ETag', async () => {
 	step(await it.req('POST', t, { body: { metadata: { a: 'b' } } }));
 	step(await it.req('DELETE', `${t}/items/a`));
 	assert.equal(ok(await get(t)).version, version);
-	refused(await it.req('POST', `${t}/items`, { body: { items: [user('a')] },
-	    headers: { 'if-match': `"${version - 1}"` } }), 412);
+	const stale = refused(await it.req('POST', `${t}/items`,
+	    { body: { items: [user('a')] },
+		headers: { 'if-match': `"${version - 1}"` } }), 412);
+	assert.match(stale.message, new RegExp(`\\b${version}\\b`),
+	    'the current version is told');
 	step(await it.req('POST', `${t}/items`, { body: { items: [user('a')] },
 	    headers: { 'if-match': `"${version}"` } }));
 	for (const [method, more] of [['PATCH', { body: { title: 'y' } }],

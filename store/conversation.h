@@ -11,6 +11,7 @@
 #include "flush.h"
 #include "id.h"
 #include "items.h"
+#include "list.h"
 #include "lock.h"
 #include "once.h"
 #include "store.h"
@@ -41,13 +42,12 @@ struct text {
  * Invariants, whenever lck is free:
  *	1. lsn is that of the newest change applied, version its count.
  *	2. A deleted conversation has no items and no text.
- *	3. It stands in the tenant's by_id always, in by_updated and
- *	   by_created as long as it is live.
+ *	3. It stands in the tenant's by_id always, in its lists as long as
+ *	   it is live.
  */
 struct conversation {
 	RB_ENTRY(conversation) by_id;		/* [t] */
-	RB_ENTRY(conversation) by_updated;	/* [t] */
-	RB_ENTRY(conversation) by_created;	/* [t] */
+	struct place	 places[NLISTS];	/* [t] if it is listed */
 	TAILQ_ENTRY(conversation) tomb;		/* [t] if it is a tombstone */
 	struct dirty	 dirty;
 	struct tenant	*tenant;		/* [I] */
@@ -57,8 +57,7 @@ struct conversation {
 	char		 birth[BIRTH_SIZE];	/* [I] */
 	char		*user;			/* [I] or NULL */
 	int64_t		 created_at;		/* [I] ms */
-	int64_t		 listed_at;		/* [t] key in by_updated */
-	bool		 is_listed;		/* [t] in the two lists */
+	bool		 is_listed;		/* [t] in the lists */
 	bool		 is_deleted;		/* [c] */
 	bool		 is_damaged;		/* [c] */
 	int64_t		 deleted_at;		/* [c] ms */

@@ -8,47 +8,19 @@
 #include "tenant.h"
 
 static int
-cmp_at(int64_t a, int64_t b, const char *aid, const char *bid)
-{
-
-	if (a != b)
-		return (a < b ? -1 : 1);
-	return (strcmp(aid, bid));
-}
-
-static int
 conversation_cmp_id(const struct conversation *a, const struct conversation *b)
 {
 
 	return (strcmp(a->id, b->id));
 }
 
-static int
-conversation_cmp_updated(const struct conversation *a,
-    const struct conversation *b)
-{
-
-	return (cmp_at(a->listed_at, b->listed_at, a->id, b->id));
-}
-
-static int
-conversation_cmp_created(const struct conversation *a,
-    const struct conversation *b)
-{
-
-	return (cmp_at(a->created_at, b->created_at, a->id, b->id));
-}
-
 RB_GENERATE(conversation_ids, conversation, by_id, conversation_cmp_id)
-RB_GENERATE(conversation_updates, conversation, by_updated,
-    conversation_cmp_updated)
-RB_GENERATE(conversation_creations, conversation, by_created,
-    conversation_cmp_created)
 
 struct tenant *
 tenant_new(struct store *s, const char *name, enum tenant_level level)
 {
 	struct tenant *t;
+	int i;
 
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		return (NULL);
@@ -64,8 +36,8 @@ tenant_new(struct store *s, const char *name, enum tenant_level level)
 	once_table_init(&t->once);
 	TAILQ_INIT(&t->tombs);
 	RB_INIT(&t->ids);
-	RB_INIT(&t->updates);
-	RB_INIT(&t->creations);
+	for (i = 0; i < NLISTS; i++)
+		RB_INIT(&t->lists[i]);
 	return (t);
 }
 
@@ -147,9 +119,7 @@ tenant_insert(struct tenant *t, struct conversation *c)
 		TAILQ_INSERT_TAIL(&t->tombs, c, tomb);
 	if (c->is_deleted || c->is_damaged)
 		return;
-	c->listed_at = c->updated_at;
-	RB_INSERT(conversation_updates, &t->updates, c);
-	RB_INSERT(conversation_creations, &t->creations, c);
+	list_insert(t, c);
 	c->is_listed = true;
 	t->nconversations++;
 }
@@ -161,8 +131,7 @@ tenant_unlist(struct tenant *t, struct conversation *c)
 	lock_assert_held(&t->lck);
 	if (!c->is_listed)
 		return;
-	RB_REMOVE(conversation_updates, &t->updates, c);
-	RB_REMOVE(conversation_creations, &t->creations, c);
+	list_remove(t, c);
 	c->is_listed = false;
 	t->nconversations--;
 }
@@ -199,10 +168,7 @@ tenant_touch(struct tenant *t, struct conversation *c)
 	if (c->lsn > t->list_lsn)
 		t->list_lsn = c->lsn;
 	lock_give(&c->lck);
-	if (c->is_listed && at != c->listed_at) {
-		RB_REMOVE(conversation_updates, &t->updates, c);
-		c->listed_at = at;
-		RB_INSERT(conversation_updates, &t->updates, c);
-	}
+	if (c->is_listed)
+		list_move(t, c, at);
 	lock_give(&t->lck);
 }

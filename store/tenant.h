@@ -17,13 +17,7 @@
 
 TAILQ_HEAD(conversation_tombs, conversation);
 RB_HEAD(conversation_ids, conversation);
-RB_HEAD(conversation_updates, conversation);
-RB_HEAD(conversation_creations, conversation);
 RB_PROTOTYPE(conversation_ids, conversation, by_id, conversation_cmp_id)
-RB_PROTOTYPE(conversation_updates, conversation, by_updated,
-    conversation_cmp_updated)
-RB_PROTOTYPE(conversation_creations, conversation, by_created,
-    conversation_cmp_created)
 
 /*
  * How much of a tenant is in memory.
@@ -63,8 +57,7 @@ struct tenant {
 	struct once_table once;			/* [t] creations, deletions */
 	size_t		 nconversations;	/* [t] live */
 	struct conversation_ids ids;		/* [t] tombstones too */
-	struct conversation_updates updates;	/* [t] live only */
-	struct conversation_creations creations;	/* [t] live only */
+	struct places	 lists[NLISTS];		/* [t] live only; see list.h */
 	struct conversation_tombs tombs;	/* [t] oldest first */
 	struct dirty	 dirty;			/* tenant.json */
 	struct dirty	 dirty_once;		/* once/ */

@@ -29,7 +29,8 @@ static const enum change_kind kinds[] = {
 #define NKINDS	(sizeof(kinds) / sizeof(kinds[0]))
 
 static const char message[] = "{\"type\":\"message\",\"id\":\"msg_1\","
-    "\"content\":[{\"type\":\"input_text\",\"text\":\"h\\u0000i \\\"you\\\"\"}]}";
+    "\"content\":[{\"type\":\"input_text\","
+    "\"text\":\"h\\u0000i \\\"you\\\"\"}]}";
 static const char other[] = "{\"type\":\"x\",\"n\":0.10000000000000000001,"
     "\"id\":\"it-2\"}";
 

@@ -31,6 +31,9 @@
 static char dir[STATE_PATH];	/* the store */
 static char side[STATE_PATH];	/* what the test notes beside it */
 
+/* What the document of conversation a is called in quarantine/. */
+#define ASIDE	"acme.conversations.a.json"
+
 /* --- crashes ------------------------------------------------------------ */
 
 /*
@@ -362,8 +365,7 @@ gap_in_the_journal(void **state)
 		HAS(s, "b", 1);
 		state_close(s);
 		/* What can be read of both is kept. */
-		assert_true(state_find(dir, "quarantine", "acme.conversations.a.json",
-		    path));
+		assert_true(state_find(dir, "quarantine", ASIDE, path));
 		assert_true(state_count(dir, "quarantine", "0000") > 0);
 		(void)snprintf(path, sizeof(path), "%s/journal", dir);
 		if (i == 1)
@@ -405,8 +407,7 @@ gap_behind_a_document(void **state)
 		state_close(s);
 		assert_false(state_find(dir, "tenants/acme/conversations", "a",
 		    path));
-		assert_int_equal(state_count(dir, "quarantine",
-		    "acme.conversations.a.json"), 2);
+		assert_int_equal(state_count(dir, "quarantine", ASIDE), 2);
 		(void)snprintf(path, sizeof(path), "%s/journal", dir);
 		if (i == 1)
 			state_remove(path);
@@ -741,7 +742,7 @@ rebuilt(void **state)
 	break_file(DOC);
 	s = opens_as(text);
 	state_close(s);
-	assert_int_equal(state_count(dir, "quarantine", "acme.conversations.a.json"), 2);
+	assert_int_equal(state_count(dir, "quarantine", ASIDE), 2);
 	assert_int_equal(state_count(dir, "quarantine", ".why"), 1);
 	s = opens_as(text);
 	state_close(s);
@@ -784,7 +785,7 @@ set_aside(void **state)
 		store_tenant_put(t);
 		state_close(s);
 	}
-	assert_int_equal(state_count(dir, "quarantine", "acme.conversations.a.json"), 2);
+	assert_int_equal(state_count(dir, "quarantine", ASIDE), 2);
 	assert_true(state_find(dir, "quarantine", ".why", path));
 	assert_non_null(why = state_read(dir, path, &len));
 	assert_non_null(strstr(why, "checksum"));

@@ -302,6 +302,10 @@ take_abort(struct conn *c)
 	/* A reply that is half out goes on: its records must stay whole. */
 	if (c->ex != NULL && c->ex->sent > 0)
 		return;
+	if (c->ex != NULL && c->ex->state == AWAY) {
+		c->ex->is_aborted = true;
+		return;
+	}
 	finish_request(c);
 	wire_end(id, &c->out);
 }
@@ -310,7 +314,7 @@ take_abort(struct conn *c)
 static void
 take_broken(struct conn *c)
 {
-	if (c->ex != NULL && c->ex->sent > 0) {
+	if (c->ex != NULL && (c->ex->sent > 0 || c->ex->state == AWAY)) {
 		conn_close(c);
 		return;
 	}
@@ -423,6 +427,13 @@ conn_reply(struct conn *c)
 	conn_write(c);
 	conn_resume(c);
 	conn_settle(c);
+}
+
+void
+conn_abort(struct conn *c)
+{
+	take_abort(c);
+	conn_reply(c);
 }
 
 void

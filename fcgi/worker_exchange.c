@@ -17,6 +17,9 @@
 #define BUSY_MS		5000
 /* Requests that one wake-up sees to before connections get their turn. */
 #define WAKE_MAX	256
+/* From here on a body is no matter for a loop: reading it as JSON takes about
+ * a millisecond, and one of max_body half a second. */
+#define LARGE_BODY	((size_t)64 * 1024)
 /* What is kept for the next request. */
 #define SPARE_MAX	64
 #define KEEP_BYTES	((size_t)64 * 1024)
@@ -35,6 +38,7 @@ struct warm {
 };
 
 static void exchange_run(struct exchange *);
+static void take_back(struct worker *);
 
 /* --- memory ------------------------------------------------------------- */
 
@@ -77,22 +81,11 @@ shrink(struct buf *b)
 		buf_clear(b);
 }
 
-void
-exchange_drop(struct exchange *ex)
+/* No one needs it any more: keep it for the next request, or free it. */
+static void
+exchange_recycle(struct worker *w, struct exchange *ex)
 {
-	struct worker *w = ex->conn->worker;
-
-	if (ex->state == PARKED)
-		TAILQ_REMOVE(&w->parked, ex, entry);
-	else if (ex->state == BUSY)
-		TAILQ_REMOVE(&w->busy, ex, entry);
-	if (ex->warm != NULL)
-		ex->warm->ex = NULL;
-	ex->warm = NULL;
-	ex->conn->ex = NULL;
-	ex->conn = NULL;
 	request_fini(&ex->req);
-
 	if (w->nspare == SPARE_MAX) {
 		exchange_free(ex);
 		return;
@@ -106,22 +99,39 @@ exchange_drop(struct exchange *ex)
 }
 
 void
+exchange_drop(struct exchange *ex)
+{
+	struct conn *c = ex->conn;
+	struct worker *w = c->worker;
+
+	c->ex = NULL;
+	ex->conn = NULL;
+	if (ex->state == AWAY) {
+		ex->wire = c->wire;
+		c->wire = NULL;
+		return;
+	}
+	if (ex->state == PARKED)
+		TAILQ_REMOVE(&w->parked, ex, entry);
+	else if (ex->state == BUSY)
+		TAILQ_REMOVE(&w->busy, ex, entry);
+	if (ex->warm != NULL)
+		ex->warm->ex = NULL;
+	ex->warm = NULL;
+	exchange_recycle(w, ex);
+}
+
+void
 exchange_fini(struct worker *w)
 {
-	struct helper_jobs jobs = STAILQ_HEAD_INITIALIZER(jobs);
-	struct helper_job *job;
 	struct exchange *ex;
 
+	/* Every connection is closed: what comes back goes to the spare. */
+	if (w->box != NULL)
+		take_back(w);
 	while ((ex = TAILQ_FIRST(&w->spare)) != NULL) {
 		TAILQ_REMOVE(&w->spare, ex, entry);
 		exchange_free(ex);
-	}
-	if (w->box == NULL)
-		return;
-	helper_box_take(w->box, &jobs);
-	while ((job = STAILQ_FIRST(&jobs)) != NULL) {
-		STAILQ_REMOVE_HEAD(&jobs, entry);
-		free((struct warm *)job);
 	}
 }
 
@@ -247,31 +257,25 @@ warm_end(struct warm *warm)
 	free(warm);
 }
 
+/* No room in the journal: try again when it moved, but not for ever. */
 static void
 exchange_busy(struct exchange *ex)
 {
 	struct worker *w = ex->conn->worker;
 
-	if (ex->busy_until == 0)
-		ex->busy_until = w->now + BUSY_MS;
-	ex->state = BUSY;
-	TAILQ_INSERT_TAIL(&w->busy, ex, entry);
-	want(w, UINT64_MAX);
-}
-
-/* There was no room again: it is first in line, or has waited enough. */
-static void
-busy_again(struct exchange *ex)
-{
-	struct worker *w = ex->conn->worker;
-
-	TAILQ_REMOVE(&w->busy, ex, entry);
-	if (w->now < ex->busy_until) {
-		TAILQ_INSERT_HEAD(&w->busy, ex, entry);
+	if (ex->busy_until != 0 && w->now >= ex->busy_until) {
+		reply_store_error(&ex->reply, STORE_BUSY,
+		    (struct span){ "", 0 });
+		exchange_done(ex);
 		return;
 	}
-	reply_store_error(&ex->reply, STORE_BUSY, (struct span){ "", 0 });
-	exchange_done(ex);
+	ex->state = BUSY;
+	if (ex->busy_until == 0) {
+		ex->busy_until = w->now + BUSY_MS;
+		TAILQ_INSERT_TAIL(&w->busy, ex, entry);
+	} else
+		TAILQ_INSERT_HEAD(&w->busy, ex, entry);
+	want(w, UINT64_MAX);
 }
 
 /*
@@ -290,8 +294,6 @@ retry_busy(struct worker *w)
 		TAILQ_REMOVE(&w->busy, ex, entry);
 		exchange_run(ex);
 		if (ex->state == BUSY)
-			busy_again(ex);
-		if (ex->state == BUSY)
 			return;
 		if (ex->state == WRITING)
 			conn_reply(ex->conn);
@@ -300,14 +302,44 @@ retry_busy(struct worker *w)
 	(void)eventfd_write(w->wake.fd, 1);
 }
 
+/* --- away --------------------------------------------------------------- */
+
+static struct exchange *
+exchange_of(struct helper_job *job)
+{
+	return ((struct exchange *)(void *)((char *)job -
+	    offsetof(struct exchange, job)));
+}
+
+/* In a helper's thread. */
+static void
+away_run(struct helper_job *job)
+{
+	struct exchange *ex = exchange_of(job);
+
+	ex->verdict = route_dispatch(&ex->req, &ex->reply);
+}
+
+/* Have a helper run it.  Returns false if they have too much to do. */
+static bool
+away_start(struct exchange *ex)
+{
+	struct worker *w = ex->conn->worker;
+
+	ex->job.run = away_run;
+	ex->job.box = w->box;
+	ex->is_aborted = false;
+	ex->state = AWAY;
+	return (helper_run(w->pool->o.helper, &ex->job) == 0);
+}
+
 /* --- running ------------------------------------------------------------ */
 
 static void
-exchange_run(struct exchange *ex)
+exchange_judge(struct exchange *ex, enum api_verdict verdict)
 {
 	ex->state = RUNNING;
-	reply_start(&ex->reply, 0);
-	switch (route_dispatch(&ex->req, &ex->reply)) {
+	switch (verdict) {
 	case API_DONE:
 		exchange_done(ex);
 		return;
@@ -322,6 +354,40 @@ exchange_run(struct exchange *ex)
 		exchange_done(ex);
 		return;
 	}
+}
+
+static void
+exchange_run(struct exchange *ex)
+{
+	reply_start(&ex->reply, 0);
+	if (ex->req.body.len >= LARGE_BODY && away_start(ex))
+		return;
+	ex->state = RUNNING;
+	exchange_judge(ex, route_dispatch(&ex->req, &ex->reply));
+}
+
+/* The helper is done with it; its connection may be gone. */
+static void
+away_end(struct worker *w, struct exchange *ex)
+{
+	struct conn *c = ex->conn;
+	struct wire *wire = ex->wire;
+
+	if (c == NULL) {
+		/* The request lives in the wire until it is given back. */
+		ex->wire = NULL;
+		exchange_recycle(w, ex);
+		wire_free(wire);
+		return;
+	}
+	if (ex->is_aborted) {
+		ex->state = RUNNING;
+		conn_abort(c);
+		return;
+	}
+	exchange_judge(ex, ex->verdict);
+	if (ex->state == WRITING)
+		conn_reply(c);
 }
 
 /* What wire, or the clock, had against the request. */
@@ -413,8 +479,9 @@ answer_parked(struct worker *w)
 	}
 }
 
-void
-exchange_wake(struct worker *w)
+/* What the helpers are done with. */
+static void
+take_back(struct worker *w)
 {
 	struct helper_jobs jobs = STAILQ_HEAD_INITIALIZER(jobs);
 	struct helper_job *job;
@@ -422,8 +489,17 @@ exchange_wake(struct worker *w)
 	helper_box_take(w->box, &jobs);
 	while ((job = STAILQ_FIRST(&jobs)) != NULL) {
 		STAILQ_REMOVE_HEAD(&jobs, entry);
-		warm_end((struct warm *)job);
+		if (job->run == away_run)
+			away_end(w, exchange_of(job));
+		else
+			warm_end((struct warm *)job);
 	}
+}
+
+void
+exchange_wake(struct worker *w)
+{
+	take_back(w);
 	answer_parked(w);
 	retry_busy(w);
 }

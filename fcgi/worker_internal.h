@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api.h"
 #include "arena.h"
 #include "helper.h"
 #include "reply.h"
@@ -75,16 +76,24 @@ struct conn {
 TAILQ_HEAD(conns, conn);
 
 /*
+ *	(begun) --large body--> AWAY --helper is done--> as from RUNNING
  *	RUNNING --COLD--> COLD --helper is done--> RUNNING
  *	RUNNING --BUSY--> BUSY --journal moved--> RUNNING
  *	RUNNING --DONE, lsn not durable--> PARKED --durable--> WRITING
  *	RUNNING --DONE--> WRITING --all written--> (free)
+ *
+ * While it is AWAY a helper's thread works on it: the loop touches nothing of
+ * req, reply and arena, nor what req points to in the connection's wire.
  */
-enum exchange_state { RUNNING, COLD, BUSY, PARKED, WRITING };
+enum exchange_state { RUNNING, AWAY, COLD, BUSY, PARKED, WRITING };
 
 struct exchange {
-	struct conn	*conn;
+	struct conn	*conn;		/* NULL: closed while it was AWAY */
 	enum exchange_state state;
+	struct helper_job job;		/* AWAY */
+	enum api_verdict verdict;	/* of the helper */
+	bool		 is_aborted;	/* while it was AWAY */
+	struct wire	*wire;		/* of the conn that was closed then */
 	struct arena	*arena;
 	struct request	 req;
 	struct reply	 reply;
@@ -151,6 +160,8 @@ void	 conn_event(struct conn *, uint32_t events);
 void	 conn_stop(struct conn *);
 /* The reply was put into the exchange: write it, and go on. */
 void	 conn_reply(struct conn *);
+/* It is not wanted any more: say so, and go on. */
+void	 conn_abort(struct conn *);
 /* Its timer ran out. */
 void	 conn_timeout(struct conn *);
 void	 conn_close(struct conn *);
@@ -165,7 +176,10 @@ void	 conn_bury(struct worker *);
  * reply is there at once its state is WRITING.
  */
 bool	 exchange_begin(struct conn *, int status);
-/* Give it back, wherever it stands; conn.ex is NULL then. */
+/*
+ * Give it back, wherever it stands; conn.ex is NULL then.  From AWAY only when
+ * conn is being closed: its wire goes along.
+ */
 void	 exchange_drop(struct exchange *);
 /* The journal moved, a helper is done, or time has passed. */
 void	 exchange_wake(struct worker *);

@@ -43,6 +43,9 @@ struct store_waiter {
 	uint64_t	 wanted;	/* 0: nothing */
 };
 
+/* A body that a loop does not read. */
+#define LARGE	((size_t)90000)
+
 static struct lock lck;
 static struct store_waiter waiters[4];
 static uint64_t durable;
@@ -185,7 +188,7 @@ make_cold(struct request *req)
 	return (API_COLD);
 }
 
-/* /echo, /big/BYTES, /change/LSN, /read/LSN, /cold, /never, /busy */
+/* /echo, /away, /big/BYTES, /change/LSN, /read/LSN, /cold, /never, /busy */
 enum api_verdict
 route_dispatch(struct request *req, struct reply *rep)
 {
@@ -193,6 +196,9 @@ route_dispatch(struct request *req, struct reply *rep)
 
 	calls++;
 	note_thread();
+	if (request_segment_is(req, 0, "away"))
+		while (is_shut)
+			usleep(1000);
 	if (req->nsegments > 1)
 		n = strtoull(req->segments[1].p, NULL, 10);
 	if (request_segment_is(req, 0, "never"))
@@ -584,6 +590,88 @@ cold(void **state)
 	assert_true(warmed > 2 && warmed < 20);
 	client_close(other);
 	client_close(c);
+}
+
+/* A body that takes long to read keeps nobody else of the worker waiting. */
+static void
+large_bodies_go_away(void **state)
+{
+	struct client *c = dial(), *other = dial();
+	char *body = malloc(LARGE + 1);
+
+	(void)state;
+	memset(body, 'x', LARGE);
+	body[LARGE] = '\0';
+	is_shut = true;
+	send_to(c, "/away", body);
+	await(&calls, 1);
+	assert_served(other, "x");
+	assert_true(is_silent(c, 20));
+	is_shut = false;
+	assert_reply(c, 200, body);
+
+	/* What comes back is parked, cold or busy like any other. */
+	is_busy = true;
+	send_to(c, "/busy", body);
+	await(&calls, 3);
+	assert_served(other, "x");
+	is_busy = false;
+	move(1, STORE_OK);
+	assert_reply(c, 200, body);
+	is_shut = true;
+	send_to(c, "/cold", body);
+	await(&warmed, 1);
+	is_warm = true;
+	is_shut = false;
+	assert_reply(c, 200, body);
+	send_to(c, "/change/2", body);
+	assert_true(is_silent(c, 20));
+	move(2, STORE_OK);
+	assert_reply(c, 200, body);
+	free(body);
+	client_close(other);
+	client_close(c);
+}
+
+/* The client goes, or aborts, or is ended, while a helper reads its body. */
+static void
+gone_while_away(void **state)
+{
+	struct client *gone = dial(), *aborting = dial(), *broken = dial();
+	struct client_record *r = malloc(sizeof(*r));
+	char *body = malloc(LARGE + 1);
+
+	(void)state;
+	memset(body, 'x', LARGE);
+	body[LARGE] = '\0';
+	is_shut = true;
+	send_to(gone, "/away", body);
+	send_to(aborting, "/away", body);
+	await(&calls, 2);
+	send_to(broken, "/away", body);
+	client_close(gone);
+	client_send_record(aborting, FCGI_ABORT_REQUEST, 1, NULL, 0);
+	client_send(broken, "\7garbage", 8);
+	assert_true(is_silent(aborting, 20));
+	is_shut = false;
+	await(&calls, 3);
+	assert_int_equal(client_read_record(aborting, r), 0);
+	assert_int_equal(r->type, FCGI_END_REQUEST);
+	assert_served(aborting, "x");
+	assert_closed(broken);
+
+	/* A stop waits for none of it for ever. */
+	is_shut = true;
+	send_to(aborting, "/away", body);
+	await(&calls, 5);
+	workers_stop(workers);
+	is_shut = false;
+	helper_free(helper);
+	workers_free(workers);
+	workers = NULL;
+	client_close(aborting);
+	free(body);
+	free(r);
 }
 
 /* The client goes, or aborts, while a helper is at it; another comes late. */
@@ -1084,6 +1172,119 @@ connections_are_shared_out(void **state)
 		client_close(c[i]);
 }
 
+/* --- everything at once -------------------------------------------------- */
+
+static uint32_t seed = 7;
+
+static uint32_t
+chance(uint32_t below)
+{
+	seed = seed * 1664525 + 1013904223;
+	return ((seed >> 8) % below);
+}
+
+/* A request for anything, whole or cut off, now and then with a wrong byte. */
+static void
+put_anything(struct buf *b, uint64_t lsn)
+{
+	static const char *const uris[] = { "/echo", "/change/", "/read/",
+	    "/cold", "/never", "/busy", "/big/300000", "/big/70000" };
+	const char *uri = uris[chance(8)];
+	char path[64];
+	size_t from = b->len;
+
+	snprintf(path, sizeof(path), "%s", uri);
+	if (uri[strlen(uri) - 1] == '/')
+		snprintf(path, sizeof(path), "%s%u", uri,
+		    (unsigned int)lsn + chance(3));
+	put_request(b, 1 + (chance(20) == 0), chance(8) != 0, "POST", path,
+	    chance(20) == 0 ? "4" : "3", "abc");
+	if (chance(5) == 0)
+		b->len = from + chance((uint32_t)(b->len - from));
+	if (chance(30) == 0 && b->len > from)
+		b->data[from + chance((uint32_t)(b->len - from))] ^= 1;
+}
+
+/* One step of a peer that does what it likes.  Returns it, or NULL: gone. */
+static struct client *
+misbehave(struct client *c, uint64_t lsn)
+{
+	static char sink[65536];
+	struct buf b = BUF_INITIALIZER;
+	uint32_t i, n;
+
+	if (c == NULL)
+		return (dial());
+	switch (chance(12)) {
+	case 0:
+		client_close(c);
+		return (NULL);
+	case 1:
+		(void)shutdown(client_fd(c), SHUT_WR);
+		break;
+	case 2:
+		put_record(&b, FCGI_ABORT_REQUEST, 1, NULL, 0);
+		break;
+	case 3:
+		n = chance(100) == 0 ? 20000 : chance(20);
+		for (i = 0; i < n; i++)
+			put_record(&b, 77, 0, NULL, 0);
+		break;
+	case 4:
+	case 5:
+	case 6:
+		(void)!recv(client_fd(c), sink, chance(sizeof(sink)),
+		    MSG_DONTWAIT);
+		break;
+	default:
+		n = chance(10) == 0 ? 20 : 1;
+		for (i = 0; i < n; i++)
+			put_anything(&b, lsn);
+		break;
+	}
+	if (b.len > 0)
+		(void)!send(client_fd(c), b.data, b.len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	buf_fini(&b);
+	return (c);
+}
+
+/* Many peers of every kind, over a store that moves, breaks and recovers: the
+ * states hold, nothing leaks, and who behaves is served. */
+static void
+all_at_once(void **state)
+{
+	struct client *c[30] = { NULL }, *good;
+	uint64_t lsn = 1;
+	int i, step;
+
+	(void)state;
+	conf.request_timeout = 30;
+	options.n = 2;
+	restart();
+	good = dial();
+	for (step = 0; step < 12000; step++) {
+		i = (int)chance(30);
+		c[i] = misbehave(c[i], lsn);
+		if (step % 16 == 0)
+			move(++lsn, chance(20) == 0 ? STORE_SICK : STORE_OK);
+		if (step % 100 == 0) {
+			is_warm = chance(2);
+			is_busy = chance(2);
+			is_shut = chance(4) == 0;
+			assert_served(good, "good");
+		}
+		if (step % 64 == 0)
+			usleep(1000);
+	}
+	is_shut = is_busy = false;
+	move(UINT64_MAX - 1, STORE_OK);
+	for (i = 0; i < 30; i++)
+		client_close(c[i]);
+	assert_served(good, "good");
+	client_close(good);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, start, stop)
 
 int
@@ -1094,6 +1295,7 @@ main(void)
 		TEST(pipelined), TEST(parked_blocks_nobody),
 		TEST(parked_in_order), TEST(journal_breaks),
 		TEST(abort_while_parked), TEST(gone_while_parked),
+		TEST(large_bodies_go_away), TEST(gone_while_away),
 		TEST(cold), TEST(gone_while_cold), TEST(busy),
 		TEST(slow_reader), TEST(abort_while_writing),
 		TEST(half_sent), TEST(refusals), TEST(nonsense),
@@ -1101,7 +1303,7 @@ main(void)
 		TEST(half_closed), TEST(too_many_connections),
 		TEST(no_descriptors), TEST(stop_while_parked),
 		TEST(stop_in_time), TEST(two_workers),
-		TEST(connections_are_shared_out)
+		TEST(connections_are_shared_out), TEST(all_at_once)
 	};
 
 	lock_init(&lck, LOCK_JOURNAL);

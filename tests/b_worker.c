@@ -1188,17 +1188,25 @@ static void
 put_anything(struct buf *b, uint64_t lsn)
 {
 	static const char *const uris[] = { "/echo", "/change/", "/read/",
-	    "/cold", "/never", "/busy", "/big/300000", "/big/70000" };
-	const char *uri = uris[chance(8)];
-	char path[64];
+	    "/cold", "/never", "/busy", "/big/300000", "/big/70000",
+	    "/away" };
+	static char large[LARGE + 1];
+	const char *uri = uris[chance(9)], *body = "abc";
+	char path[64], length[24];
 	size_t from = b->len;
 
+	if (chance(40) == 0 || strcmp(uri, "/away") == 0) {
+		memset(large, 'x', LARGE);
+		body = large;
+	}
+	snprintf(length, sizeof(length), "%zu",
+	    strlen(body) + (chance(20) == 0));
 	snprintf(path, sizeof(path), "%s", uri);
 	if (uri[strlen(uri) - 1] == '/')
 		snprintf(path, sizeof(path), "%s%u", uri,
 		    (unsigned int)lsn + chance(3));
 	put_request(b, 1 + (chance(20) == 0), chance(8) != 0, "POST", path,
-	    chance(20) == 0 ? "4" : "3", "abc");
+	    length, body);
 	if (chance(5) == 0)
 		b->len = from + chance((uint32_t)(b->len - from));
 	if (chance(30) == 0 && b->len > from)

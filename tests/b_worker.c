@@ -29,6 +29,7 @@
 #include "fcgi/client.h"
 #include "fcgi/route.h"
 #include "fcgi/worker.h"
+#include "nomem.h"
 #include "store/lock.h"
 #include "store/sys.h"
 #include "tempdir.h"
@@ -1293,6 +1294,95 @@ all_at_once(void **state)
 	client_close(good);
 }
 
+/* --- without memory ----------------------------------------------------- */
+
+/* A pool that cannot start says so and leaves nothing behind. */
+static void
+no_memory_to_start(void **state)
+{
+	int n;
+
+	(void)state;
+	stop_workers();
+	for (n = 1; ; n++) {
+		nomem_arm(n);
+		options.helper = helper = helper_new(2, 8);
+		workers = helper == NULL ? NULL : workers_start(&options);
+		if (!nomem_fired())
+			break;
+		assert_null(workers);
+		helper_free(helper);
+	}
+	nomem_disarm();
+	assert_non_null(workers);
+	assert_true(n > 5);
+}
+
+/* Read up to the end of a reply.  Returns false if it is closed before. */
+static bool
+read_end(struct client *c)
+{
+	static char sink[65536];
+	struct pollfd pfd = { .fd = client_fd(c), .events = POLLIN };
+	size_t len = 0;
+	ssize_t n;
+
+	for (;;) {
+		assert_int_equal(poll(&pfd, 1, TIMEOUT_MS), 1);
+		n = recv(client_fd(c), sink + len, sizeof(sink) - len, 0);
+		if (n <= 0)
+			return (false);
+		len += (size_t)n;
+		if (len >= 16 && sink[len - 15] == FCGI_END_REQUEST &&
+		    memcmp(sink + len - 8, "\0\0\0\0\0\0\0\0", 8) == 0)
+			return (true);
+	}
+}
+
+/* A request for which memory is short is answered or its connection is closed;
+ * the next is served. */
+static void
+no_memory_to_serve(void **state)
+{
+	static const char *const uris[] = { "/echo", "/cold", "/read/1" };
+	static char body[LARGE + 1];
+	struct buf b = BUF_INITIALIZER;
+	struct client *c, *next;
+	int i, n, lost;
+
+	(void)state;
+	memset(body, 'x', LARGE);
+	durable = 1;
+	for (i = 0; i < 6; i++) {
+		buf_clear(&b);
+		put_request(&b, 1, FCGI_KEEP_CONN, "POST", uris[i % 3],
+		    i < 3 ? "3" : "90000", i < 3 ? "abc" : body);
+		for (n = 1, lost = 0; n < 60; n++) {
+			is_warm = false;
+			/* It is taken in before, or while memory is short. */
+			c = dial();
+			if (n % 2 == 0)
+				usleep(1000);
+			nomem_arm(n);
+			assert_int_equal(client_send(c, b.data, b.len), 0);
+			if (i % 3 == 1) {
+				usleep(500);
+				is_warm = true;
+			}
+			lost += !read_end(c);
+			if (!nomem_fired())
+				n = 60;
+			nomem_disarm();
+			client_close(c);
+			next = dial();
+			assert_served(next, "x");
+			client_close(next);
+		}
+		assert_true(lost < 10);
+	}
+	buf_fini(&b);
+}
+
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, start, stop)
 
 int
@@ -1311,7 +1401,8 @@ main(void)
 		TEST(half_closed), TEST(too_many_connections),
 		TEST(no_descriptors), TEST(stop_while_parked),
 		TEST(stop_in_time), TEST(two_workers),
-		TEST(connections_are_shared_out), TEST(all_at_once)
+		TEST(connections_are_shared_out), TEST(all_at_once),
+		TEST(no_memory_to_start), TEST(no_memory_to_serve)
 	};
 
 	lock_init(&lck, LOCK_JOURNAL);

@@ -47,6 +47,7 @@ struct flush {
 struct written {
 	struct dirty	*dirty;
 	uint64_t	 first;		/* as it was when it was taken */
+	int64_t		 once_from;	/* so was this, of DIRTY_ONCE */
 	int		 folder;	/* index into round.folders, or -1 */
 };
 
@@ -191,12 +192,29 @@ unmark(struct flush *f, struct dirty *d)
 	return (d->first);
 }
 
-static void
-mark_again(struct flush *f, struct dirty *d, uint64_t first)
+static struct tenant *
+tenant_of_once(struct dirty *d)
 {
 
+	assert(d->kind == DIRTY_ONCE);
+	return ((void *)((char *)d - offsetof(struct tenant, dirty_once)));
+}
+
+/* It does not stand where it should: all that was taken is dirty again. */
+static void
+mark_again(struct flush *f, const struct written *w)
+{
+	struct tenant *t;
+
+	if (w->dirty->kind == DIRTY_ONCE) {
+		t = tenant_of_once(w->dirty);
+		lock_take(&t->lck);
+		if (w->once_from < t->once_from)
+			t->once_from = w->once_from;
+		lock_give(&t->lck);
+	}
 	lock_take(&f->lck);
-	flush_mark(f, d, first);
+	flush_mark(f, w->dirty, w->first);
 	lock_give(&f->lck);
 }
 
@@ -252,7 +270,7 @@ end_round(struct flush *f, struct round *r)
 	}
 	for (i = 0; i < r->n; i++)
 		if (r->folders[r->v[i].folder].is_bad)
-			mark_again(f, r->v[i].dirty, r->v[i].first);
+			mark_again(f, &r->v[i]);
 	r->n = r->nfolders = 0;
 	return (rc);
 }
@@ -362,7 +380,7 @@ flush_once(struct flush *f, struct round *r, struct tenant *t,
 
 	lock_take(&t->lck);
 	w->first = unmark(f, &t->dirty_once);
-	from = t->once_from;
+	from = w->once_from = t->once_from;
 	t->once_from = INT64_MAX;
 	while ((from = next_once(t, from)) != INT64_MAX) {
 		at = document_once_name(from, name);
@@ -376,8 +394,6 @@ flush_once(struct flush *f, struct round *r, struct tenant *t,
 			break;
 		from = at + hour;
 	}
-	if (rc == -1 && from < t->once_from)
-		t->once_from = from;
 	lock_give(&t->lck);
 	buf_fini(&b);
 	return (rc == 0 && w->folder == -1 ? 1 : rc);
@@ -401,8 +417,7 @@ flush_one(struct flush *f, struct round *r, struct dirty *d, struct written *w)
 	case DIRTY_ONCE:
 		break;
 	}
-	return (flush_once(f, r, (void *)(p -
-	    offsetof(struct tenant, dirty_once)), w));
+	return (flush_once(f, r, tenant_of_once(d), w));
 }
 
 /* --- passes ------------------------------------------------------------- */
@@ -442,7 +457,7 @@ pass(struct flush *f, struct round *r)
 		if (one == 0)
 			r->n++;
 		else if (one == -1) {
-			mark_again(f, d, r->v[r->n].first);
+			mark_again(f, &r->v[r->n]);
 			rc = -1;
 		}
 		if ((r->n == FLUSH_ROUND || r->nfolders == FLUSH_ROUND) &&

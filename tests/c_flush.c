@@ -253,6 +253,40 @@ failing_holds_segment(void **state)
 	close_it();
 }
 
+/*
+ * A folder whose sync failed: what was put into it is written again, though
+ * the names are there, for a power cut may take them away.
+ */
+static void
+folder_fails(void **state)
+{
+	unsigned long renames;
+	char id[16];
+	int n;
+
+	(void)state;
+	open_it(0, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, "a", NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	/* The syncs: document, records, their two folders. */
+	for (n = 3; n <= 4; n++) {
+		(void)snprintf(id, sizeof(id), "c%d", n);
+		assert_int_equal(state_create(s, t, id, NULL, id, NULL), 0);
+		assert_int_equal(dirty(), 2);
+		fault_arm_call(FAULT_FSYNC, n, EIO);
+		assert_int_equal(store_flush(s), -1);
+		assert_true(fault_fired());
+		fault_disarm();
+		assert_int_equal(dirty(), 1);
+		renames = fault_count(FAULT_RENAMEAT);
+		assert_int_equal(store_flush(s), 0);
+		assert_int_equal(fault_count(FAULT_RENAMEAT), renames + 1);
+		assert_int_equal(dirty(), 0);
+		copy_is_whole();
+	}
+	close_it();
+}
+
 /* Whatever single call fails in a flush, nothing is lost or forgotten. */
 static void
 any_call_fails(void **state)
@@ -596,6 +630,7 @@ main(void)
 		TEST(many),
 		TEST(retires),
 		TEST(failing_holds_segment),
+		TEST(folder_fails),
 		TEST(any_call_fails),
 		TEST(tombstones),
 		TEST(sweeps_what_is_written),

@@ -94,10 +94,8 @@ cors_preflight(const struct request *req, struct reply *rep,
 	struct span origin = request_param(req, "HTTP_ORIGIN");
 	struct buf headers = BUF_INITIALIZER;
 
-	reply_header(rep, "Vary", "Origin");
 	if (!is_listed_anywhere(req->edge->conf, origin))
 		return;
-	reply_header(rep, "Access-Control-Allow-Origin", "%s", origin.p);
 	reply_header(rep, "Access-Control-Allow-Methods", "%s", allow);
 	allow_headers(req, &headers);
 	if (buf_ok(&headers))
@@ -107,22 +105,37 @@ cors_preflight(const struct request *req, struct reply *rep,
 	reply_header(rep, "Access-Control-Max-Age", "%s", MAX_AGE);
 }
 
+/*
+ * Whose origins count for this reply: the caller's own tenant's, or, where
+ * nobody is known (a 401, say), those of any tenant.  Returns whether there
+ * are some at all; *listed_r says whether this request's origin is one.
+ */
+static bool
+origins_of(const struct request *req, struct span origin, bool *listed_r)
+{
+	const struct conf *conf = req->edge->conf;
+	const struct conf_tenant *t;
+
+	if (req->caller.tenant == NULL) {
+		*listed_r = is_listed_anywhere(conf, origin);
+		return (conf->ntenants > 0);
+	}
+	t = conf_tenant(conf, store_tenant_name(req->caller.tenant));
+	*listed_r = t != NULL && is_listed(t, origin);
+	return (t != NULL && t->norigins > 0);
+}
+
 void
 cors_lines(const struct request *req, struct buf *out)
 {
-	const struct conf_tenant *t;
-	struct span origin;
+	struct span origin = request_param(req, "HTTP_ORIGIN");
+	bool listed;
 
-	if (req->caller.tenant == NULL)
-		return;
-	t = conf_tenant(req->edge->conf,
-	    store_tenant_name(req->caller.tenant));
-	if (t == NULL || t->norigins == 0)
+	if (!origins_of(req, origin, &listed))
 		return;
 	/* Also without an origin: a cache must not give that to a page. */
 	buf_adds(out, "Vary: Origin\r\n");
-	origin = request_param(req, "HTTP_ORIGIN");
-	if (origin.len == 0 || !is_listed(t, origin))
+	if (origin.len == 0 || !listed)
 		return;
 	buf_adds(out, "Access-Control-Allow-Origin: ");
 	buf_add(out, origin.p, origin.len);

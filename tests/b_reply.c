@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "conf/conf.h"
 #include "fcgi/reply.h"
 #include "nomem.h"
 
@@ -29,7 +30,10 @@ store_tenant_name(const struct tenant *t)
 	return (NULL);
 }
 
-static struct request req = { .id = "req_test", .method = METHOD_GET };
+static const struct conf no_conf;
+static const struct edge edge = { .conf = &no_conf };
+static struct request req = { .edge = &edge, .id = "req_test",
+	.method = METHOD_GET };
 
 static struct span
 text(const char *s)

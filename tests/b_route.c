@@ -369,7 +369,7 @@ preflights(void **state)
 	assert_lacks("Access-Control");
 	preflight("https://app.example", "/v1/nowhere");
 	assert_status(404);
-	assert_lacks("Access-Control");
+	assert_lacks("Access-Control-Allow-Methods");
 	/* OPTIONS of no browser. */
 	ask("OPTIONS", "/v1/conversations");
 	assert_status(204);
@@ -377,7 +377,7 @@ preflights(void **state)
 	assert_lacks("Access-Control");
 	with("HTTP_ORIGIN", "https://app.example");
 	ask("OPTIONS", "/v1/conversations");
-	assert_lacks("Access-Control");
+	assert_lacks("Access-Control-Allow-Methods");
 }
 
 static void
@@ -405,6 +405,17 @@ replies_to_pages(void **state)
 	buf_addc(&out, '\0');
 	assert_has("Access-Control-Allow-Origin: http://localhost:1\r\n");
 
+	/* A page must see that its token is no good, whosever page it is. */
+	with("HTTP_ORIGIN", "https://other.example");
+	ask("GET", "/v1/models");
+	assert_status(401);
+	assert_has("Access-Control-Allow-Origin: https://other.example\r\n");
+	assert_has("Vary: Origin\r\n");
+	with("HTTP_ORIGIN", "https://app.example.evil");
+	ask("GET", "/v1/models");
+	assert_status(401);
+	assert_lacks("Access-Control");
+
 	/* Another tenant's page is none of this tenant's. */
 	with("HTTP_ORIGIN", "https://other.example");
 	with("HTTP_AUTHORIZATION", "Bearer read");
@@ -412,10 +423,6 @@ replies_to_pages(void **state)
 	assert_status(200);
 	assert_lacks("Access-Control");
 	assert_has("Vary: Origin\r\n");
-	with("HTTP_ORIGIN", "https://app.example");
-	ask("GET", "/v1/models");
-	assert_status(401);
-	assert_lacks("Access-Control");
 	with("HTTP_AUTHORIZATION", "Bearer read");
 	ask("GET", "/v1/models");
 	assert_lacks("Access-Control");

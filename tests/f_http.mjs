@@ -121,6 +121,11 @@ test('CORS: allowed origins of the tenant, no others', async () => {
 	const error = await it.req('GET', '/conversations/conv_unknown',
 	    { headers: { origin } });
 	assert.equal(error.headers['access-control-allow-origin'], origin);
+	/* Who is not known gets to see that, as a page whose token expired. */
+	const stale = await it.req('GET', '/conversations',
+	    { key: 'stale', headers: { origin } });
+	assert.equal(stale.status, 401);
+	assert.equal(stale.headers['access-control-allow-origin'], origin);
 	/* The other tenant allowed nobody. */
 	const other = await it.req('GET', '/conversations',
 	    { key: it.key2, headers: { origin } });

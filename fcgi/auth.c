@@ -15,6 +15,7 @@
 
 #include "auth.h"
 #include "input.h"
+#include "store/hex.h"
 
 /* Longer ones are not looked at. */
 #define TOKEN_MAX	8192
@@ -140,21 +141,16 @@ void
 auth_key_mint(const char *tenant, char buf[AUTH_KEY_SIZE],
     unsigned char hash[KEY_HASH_SIZE])
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char secret[SECRET_HEX / 2];
-	size_t i, len;
+	size_t len;
 
 	assert(id_is_tenant(tenant, strlen(tenant)));
 	arc4random_buf(secret, sizeof(secret));
 	len = (size_t)snprintf(buf, AUTH_KEY_SIZE, "rk_%s_", tenant);
-	for (i = 0; i < sizeof(secret); i++) {
-		buf[len++] = digits[secret[i] >> 4];
-		buf[len++] = digits[secret[i] & 0xf];
-	}
-	buf[len] = '\0';
+	hex_encode(buf + len, secret, sizeof(secret));
 	explicit_bzero(secret, sizeof(secret));
 	/* Fails for want of memory only, and a wrong hash opens nothing. */
-	if (!sha256(buf, len, hash))
+	if (!sha256(buf, len + SECRET_HEX, hash))
 		arc4random_buf(hash, KEY_HASH_SIZE);
 }
 

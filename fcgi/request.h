@@ -36,7 +36,7 @@ struct edge {
 	struct store		*store;
 	const struct conf	*conf;
 	/* The operator's JWT secret, off when the length is 0. */
-	unsigned char		 jwt_secret[512];
+	unsigned char		 jwt_secret[KEY_SECRET_MAX];
 	size_t			 jwt_secret_len;
 	int64_t			 started_at;	/* ms since the epoch */
 };

@@ -3,6 +3,7 @@
 
 #include <bsd/stdlib.h>
 
+#include "hex.h"
 #include "sys.h"
 
 #include "id.h"
@@ -10,20 +11,6 @@
 #define TIME_BYTES	6
 #define RANDOM_BYTES	18
 #define PREFIX_MAX	16
-
-/* n bytes at p as 2n hex digits and a NUL. */
-static void
-put_hex(char *dst, const unsigned char *p, size_t n)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		*dst++ = hex[p[i] >> 4];
-		*dst++ = hex[p[i] & 15];
-	}
-	*dst = '\0';
-}
 
 void
 id_mint(char *buf, const char *prefix)
@@ -40,7 +27,7 @@ id_mint(char *buf, const char *prefix)
 	}
 	arc4random_buf(raw + TIME_BYTES, RANDOM_BYTES);
 	memcpy(buf, prefix, len);
-	put_hex(buf + len, raw, sizeof(raw));
+	hex_encode(buf + len, raw, sizeof(raw));
 }
 
 void
@@ -49,7 +36,7 @@ id_mint_short(char *buf)
 	unsigned char raw[8];
 
 	arc4random_buf(raw, sizeof(raw));
-	put_hex(buf, raw, sizeof(raw));
+	hex_encode(buf, raw, sizeof(raw));
 }
 
 static bool

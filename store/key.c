@@ -4,6 +4,7 @@
 
 #include <openssl/crypto.h>
 
+#include "hex.h"
 #include "key.h"
 
 void
@@ -109,12 +110,11 @@ keyring_copy(const struct keyring *k, struct credential **v_r, size_t *n_r)
 static void
 encode_hex(struct buf *b, const char *name, const unsigned char *p, size_t len)
 {
-	size_t i;
+	char hex[2 * KEY_SECRET_MAX + 1];
 
-	buf_addf(b, ",\"%s\":\"", name);
-	for (i = 0; i < len; i++)
-		buf_addf(b, "%02x", p[i]);
-	buf_addc(b, '"');
+	hex_encode(hex, p, len);
+	buf_addf(b, ",\"%s\":\"%s\"", name, hex);
+	explicit_bzero(hex, sizeof(hex));
 }
 
 void
@@ -131,36 +131,16 @@ key_encode(const struct credential *c, struct buf *b)
 	buf_addc(b, '}');
 }
 
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *p;
-
-	return (c != '\0' && (p = strchr(digits, c)) != NULL ?
-	    (int)(p - digits) : -1);
-}
-
 /* The string's hex digits into at most max bytes; their number, 0 if bad. */
 static size_t
 decode_hex(struct span value, unsigned char *p, size_t max)
 {
-	size_t i, n;
-	int hi, lo;
+	size_t n;
 
 	if (value.len < 2 || value.len % 2 != 0 || value.p[0] != '"')
 		return (0);
 	n = (value.len - 2) / 2;
-	if (n > max)
-		return (0);
-	for (i = 0; i < n; i++) {
-		hi = hex_digit(value.p[1 + 2 * i]);
-		lo = hex_digit(value.p[2 + 2 * i]);
-		if (hi == -1 || lo == -1)
-			return (0);
-		p[i] = (unsigned char)(hi << 4 | lo);
-	}
-	return (n);
+	return (n <= max && hex_decode(value.p + 1, p, n) ? n : 0);
 }
 
 bool

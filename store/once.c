@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hex.h"
 #include "once.h"
 
 /* How many records without key a table may hold: credentials are few. */
@@ -207,27 +208,19 @@ once_add(struct once_table *t, struct once *r)
 	t->nkeyed++;
 }
 
-static void
-encode_hex(struct buf *b, const unsigned char *p, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		buf_addf(b, "%02x", p[i]);
-}
-
 void
 once_encode(const struct once *r, struct buf *b)
 {
+	char body[2 * BODY_HASH_SIZE + 1];
 	size_t i;
 
+	hex_encode(body, r->body, sizeof(r->body));
 	buf_adds(b, "{\"key\":");
 	buf_jsons(b, r->key);
 	/* 64-bit hashes as text: not every reader of JSON holds them. */
 	buf_addf(b, ",\"scope\":\"%016" PRIx64 "\",\"credential\":\"%016" PRIx64
-	    "\",\"body\":\"", r->scope, r->credential);
-	encode_hex(b, r->body, sizeof(r->body));
-	buf_addf(b, "\",\"count\":%" PRIu32 ",\"at\":%" PRId64 ",\"lsn\":%"
+	    "\",\"body\":\"%s\"", r->scope, r->credential, body);
+	buf_addf(b, ",\"count\":%" PRIu32 ",\"at\":%" PRId64 ",\"lsn\":%"
 	    PRIu64 ",\"version\":%" PRIu64 ",\"conversation\":\"%s\"",
 	    r->count, r->at, r->lsn, r->version, r->conversation);
 	buf_adds(b, ",\"items\":[");
@@ -243,18 +236,10 @@ once_encode(const struct once *r, struct buf *b)
 static bool
 decode_hex(struct span value, unsigned char *p, size_t n)
 {
-	char hex[2 * BODY_HASH_SIZE + 1], two[3] = "", *end;
-	size_t i;
+	char hex[2 * BODY_HASH_SIZE + 1];
 
-	if (!jsonscan_cstring(value, hex, sizeof(hex)) || strlen(hex) != 2 * n)
-		return (false);
-	for (i = 0; i < n; i++) {
-		memcpy(two, hex + 2 * i, 2);
-		p[i] = (unsigned char)strtoul(two, &end, 16);
-		if (*end != '\0')
-			return (false);
-	}
-	return (true);
+	return (jsonscan_cstring(value, hex, sizeof(hex)) &&
+	    strlen(hex) == 2 * n && hex_decode(hex, p, n));
 }
 
 static bool

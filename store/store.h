@@ -94,15 +94,16 @@ int	 store_tenants(struct store *, int (*visit)(const char *name, void *),
 /* --- credentials -------------------------------------------------------- */
 
 #define KEY_HASH_SIZE	32	/* SHA-256 */
+#define KEY_SECRET_MAX	512
 
-/* One API key (hash, no secret) or JWT key (secret).  Strings are copies in
- * the struct; the secret is wiped by store_credential_clear. */
+/* One API key (hash, no secret) or JWT key (secret).  All of it stands in the
+ * struct; who has a copy wipes it. */
 struct credential {
 	char		 id[ID_SIZE];	/* "key_…", or the kid */
 	char		 label[65];	/* may be "" */
 	int64_t		 created_at;	/* ms */
 	unsigned char	 hash[KEY_HASH_SIZE];	/* API key */
-	unsigned char	 secret[512];	/* JWT key, HS256 */
+	unsigned char	 secret[KEY_SECRET_MAX];	/* JWT key, HS256 */
 	size_t		 secret_len;	/* 0 for an API key */
 };
 

@@ -1,4 +1,7 @@
-/* store/id: ids order by time, never repeat, and nothing else passes. */
+/*
+ * store/id and store/hex: ids order by time, never repeat, and nothing else
+ * passes.
+ */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "store/hex.h"
 #include "store/id.h"
 #include "store/sys.h"
 
@@ -102,6 +106,31 @@ tenant(void **state)
 	}
 }
 
+/* Every byte there and back; nothing but lower-case digits is taken. */
+static void
+hex(void **state)
+{
+	unsigned char all[256], back[256];
+	char digits[2 * 256 + 1], odd[3] = "00";
+	int c;
+
+	(void)state;
+	for (c = 0; c < 256; c++)
+		all[c] = (unsigned char)c;
+	hex_encode(digits, all, 256);
+	assert_int_equal(strlen(digits), 512);
+	assert_memory_equal(digits, "000102", 6);
+	assert_memory_equal(digits + 506, "fdfeff", 6);
+	assert_true(hex_decode(digits, back, 256));
+	assert_memory_equal(all, back, 256);
+	for (c = 0; c < 512; c++) {
+		odd[c & 1] = (char)(c >> 1);
+		assert_int_equal(hex_decode(odd, back, 1), c >> 1 != 0 &&
+		    strchr("0123456789abcdef", c >> 1) != NULL);
+		odd[c & 1] = '0';
+	}
+}
+
 int
 main(void)
 {
@@ -110,6 +139,7 @@ main(void)
 		cmocka_unit_test(mints_short),
 		cmocka_unit_test(valid),
 		cmocka_unit_test(tenant),
+		cmocka_unit_test(hex),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -7,27 +7,6 @@
 #include "conversation.h"
 #include "jsonscan.h"
 
-struct text
-text_new(const char *p, size_t len)
-{
-	struct text t = { malloc(len + 1), len };
-
-	if (t.p == NULL)
-		return ((struct text){ NULL, 0 });
-	if (len > 0)
-		memcpy(t.p, p, len);
-	t.p[len] = '\0';
-	return (t);
-}
-
-void
-text_replace(struct text *t, struct text next)
-{
-
-	free(t->p);
-	*t = next;
-}
-
 struct conversation *
 conversation_new(struct tenant *t, const char *id, const char *birth,
     const char *user, size_t userlen, int64_t created_at)

@@ -15,17 +15,12 @@
 #include "lock.h"
 #include "once.h"
 #include "store.h"
+#include "text.h"
 
 #define BIRTH_SIZE	17	/* 16 hex digits and NUL */
 
 /* A preview is the first 200 characters of the last message. */
 #define PREVIEW_CHARS	200
-
-/* A run of bytes on the heap; NULs allowed.  p NULL: none. */
-struct text {
-	char	*p;
-	size_t	 len;
-};
 
 /*
  * One conversation in memory.
@@ -94,10 +89,5 @@ bool	 conversation_view(const struct conversation *,
 /* The preview that the newest message among the n items at v gives; p NULL
  * for none, or for want of memory: a preview may be left out. */
 struct text	 conversation_preview(struct item *const *v, size_t n);
-
-/* A copy; p NULL for want of memory, never for len 0. */
-struct text	 text_new(const char *p, size_t len);
-/* Free, and take what next holds. */
-void	 text_replace(struct text *, struct text next);
 
 #endif /* !CONVERSATION_H */

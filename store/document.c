@@ -36,17 +36,6 @@ write_checksum(struct buf *b, size_t from)
 		    (uint64_t)XXH3_64bits(b->data + from, b->len - from));
 }
 
-static void
-write_text(struct buf *b, const char *name, const struct text *t)
-{
-
-	buf_addf(b, ",\"%s\":", name);
-	if (t->p == NULL)
-		buf_adds(b, "null");
-	else
-		buf_json(b, t->p, t->len);
-}
-
 /* A comma behind every entry of a list but the last; each on its line. */
 static void
 write_next(struct buf *b, bool *is_first)
@@ -121,7 +110,7 @@ document_conversation(const struct conversation *c, const char *store_id,
 		    ",\"user\":",
 		    c->items.next_position);
 		buf_jsons(b, c->user);
-		write_text(b, "title", &c->title);
+		text_encode(&c->title, "title", b);
 		buf_adds(b, ",\"metadata\":");
 		buf_add(b, c->metadata.p, c->metadata.len);
 		write_once(&c->once, b);
@@ -260,23 +249,22 @@ check_head(struct span root, const char *kind, const char *tenant)
 	return (NULL);
 }
 
-/* A string, or null: then t stays as it is. */
+/* A string, or null for none. */
 static enum document_state
 get_text(struct span root, const char *name, struct text *t)
 {
-	struct buf b = BUF_INITIALIZER;
 	struct span s;
 
 	if (!jsonscan_get(root, name, &s))
 		return (DOCUMENT_BAD);
-	if (s.len == 4 && memcmp(s.p, "null", 4) == 0)
+	switch (text_decode(s, t)) {
+	case 1:
 		return (DOCUMENT_OK);
-	if (!jsonscan_string(s, &b)) {
-		buf_fini(&b);
+	case 0:
 		return (DOCUMENT_BAD);
+	default:
+		return (DOCUMENT_NOMEM);
 	}
-	t->p = buf_take(&b, &t->len);
-	return (t->p != NULL ? DOCUMENT_OK : DOCUMENT_NOMEM);
 }
 
 static enum document_state

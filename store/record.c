@@ -37,17 +37,6 @@ record_fini(struct record *r)
 	r->credential = NULL;
 }
 
-static void
-encode_text(struct buf *b, const char *name, const struct text *t)
-{
-
-	buf_addf(b, ",\"%s\":", name);
-	if (t->p == NULL)
-		buf_adds(b, "null");
-	else
-		buf_json(b, t->p, t->len);
-}
-
 /* All but the items. */
 static void
 encode_head(const struct record *r, struct buf *b)
@@ -60,9 +49,9 @@ encode_head(const struct record *r, struct buf *b)
 		    "\"version\":%" PRIu64, r->conversation, r->birth,
 		    r->version);
 	if (r->user.p != NULL)
-		encode_text(b, "user", &r->user);
+		text_encode(&r->user, "user", b);
 	if (r->has_title)
-		encode_text(b, "title", &r->title);
+		text_encode(&r->title, "title", b);
 	if (r->metadata.p != NULL) {
 		buf_adds(b, ",\"metadata\":");
 		buf_add(b, r->metadata.p, r->metadata.len);
@@ -112,23 +101,6 @@ record_encode(const struct record *r, struct buf *head, struct iovec **iov_r,
 	*iov_r = iov;
 	*n_r = n;
 	return (0);
-}
-
-/* A string or null into t.  1, 0 or -1 as record_decode. */
-static int
-decode_text(struct span value, struct text *t)
-{
-	struct buf b = BUF_INITIALIZER;
-
-	text_replace(t, (struct text){ NULL, 0 });
-	if (value.len == 4 && memcmp(value.p, "null", 4) == 0)
-		return (1);
-	if (!jsonscan_string(value, &b)) {
-		buf_fini(&b);
-		return (0);
-	}
-	t->p = buf_take(&b, &t->len);
-	return (t->p != NULL ? 1 : -1);
 }
 
 static int
@@ -200,10 +172,10 @@ decode_member(struct span key, struct span val, struct record *r)
 	if (jsonscan_is(key, "version"))
 		return (jsonscan_u64(val, &r->version));
 	if (jsonscan_is(key, "user"))
-		return (decode_text(val, &r->user));
+		return (text_decode(val, &r->user));
 	if (jsonscan_is(key, "title")) {
 		r->has_title = true;
-		return (decode_text(val, &r->title));
+		return (text_decode(val, &r->title));
 	}
 	if (jsonscan_is(key, "metadata")) {
 		text_replace(&r->metadata, text_new(val.p, val.len));

@@ -15,6 +15,31 @@
 
 #define HOUR_MS		(60 * 60 * INT64_C(1000))
 
+#define SUFFIX		".json"
+
+/* --- names -------------------------------------------------------------- */
+
+void
+document_name(const char *id, char name[DOCUMENT_NAME])
+{
+
+	(void)snprintf(name, DOCUMENT_NAME, "%s" SUFFIX, id);
+}
+
+bool
+document_id(const char *name, char id[ID_SIZE])
+{
+	const size_t suffix = sizeof(SUFFIX) - 1;
+	size_t len = strlen(name);
+
+	if (len <= suffix || len - suffix > ID_MAX ||
+	    strcmp(name + len - suffix, SUFFIX) != 0)
+		return (false);
+	memcpy(id, name, len - suffix);
+	id[len - suffix] = '\0';
+	return (id_is_valid(id, len - suffix));
+}
+
 /* --- writing ------------------------------------------------------------ */
 
 static void

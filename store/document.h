@@ -36,6 +36,12 @@
 /* Larger ones are taken as damaged. */
 #define DOCUMENT_MAX	((size_t)4 << 30)
 
+/* The name of a conversation's document, and the id that a name says; false
+ * if it is no such name. */
+#define DOCUMENT_NAME	(ID_MAX + sizeof(".json"))
+void	 document_name(const char *id, char name[DOCUMENT_NAME]);
+bool	 document_id(const char *name, char id[ID_SIZE]);
+
 /*
  * Append the document to b; ask buf_ok.  store_id is 16 hex digits.  The
  * lock of what is written must be held.

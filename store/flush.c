@@ -1,7 +1,5 @@
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -309,7 +307,7 @@ flush_conversation(struct flush *f, struct round *r, struct conversation *c,
     struct written *w)
 {
 	struct buf b = BUF_INITIALIZER;
-	char name[ID_SIZE + sizeof(".json")];
+	char name[DOCUMENT_NAME];
 	uint64_t lsn;
 	int rc;
 
@@ -323,7 +321,7 @@ flush_conversation(struct flush *f, struct round *r, struct conversation *c,
 	}
 	document_conversation(c, f->store->id, &b);
 	lock_give(&c->lck);
-	(void)snprintf(name, sizeof(name), "%s.json", c->id);
+	document_name(c->id, name);
 	rc = put(f, r, c->tenant, DIRTY_CONVERSATION, name, &b, lsn, w);
 	buf_fini(&b);
 	return (rc);

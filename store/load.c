@@ -102,20 +102,6 @@ damaged_new(struct tenant *t, const char *id)
 	return (c);
 }
 
-/* The id in "ID.json"; false for any other name. */
-static bool
-name_to_id(const char *name, char id[ID_SIZE])
-{
-	size_t len = strlen(name);
-
-	if (len <= 5 || len - 5 > ID_MAX ||
-	    strcmp(name + len - 5, ".json") != 0)
-		return (false);
-	memcpy(id, name, len - 5);
-	id[len - 5] = '\0';
-	return (id_is_valid(id, len - 5));
-}
-
 void
 load_label(const struct tenant *t, const char *name,
     char label[QUARANTINE_LABEL])
@@ -213,7 +199,7 @@ visit_conversation(const char *name, void *arg)
 		unlink_temporary(l->fd, name);
 		return (0);
 	}
-	if (!name_to_id(name, id)) {
+	if (!document_id(name, id)) {
 		log_warnx("tenant %s: %s is no document and is left alone",
 		    l->tenant->name, name);
 		return (0);
@@ -237,7 +223,7 @@ visit_quarantine(const char *label, void *arg)
 	if (strncmp(label, l->tenant->name, strlen(l->tenant->name)) != 0 ||
 	    strncmp(rest, LABEL_CONVERSATIONS,
 	    strlen(LABEL_CONVERSATIONS)) != 0 ||
-	    !name_to_id(rest + strlen(LABEL_CONVERSATIONS), id))
+	    !document_id(rest + strlen(LABEL_CONVERSATIONS), id))
 		return (0);
 	c = damaged_new(l->tenant, id);
 	if (c != NULL && load_add(l, c))
@@ -346,23 +332,26 @@ load_once(struct load *l)
 
 /* --- the levels --------------------------------------------------------- */
 
-/*
- * Open a folder of the tenant's; "." is its own.  Returns 1, 0 if it is not
- * there, -1 logged.
- */
-static int
-open_folder(struct load *l, const char *sub)
+int
+load_folder(const struct tenant *t, const char *sub)
 {
 	char path[TENANT_NAME_MAX + 32];
 
-	(void)snprintf(path, sizeof(path), "%s/%s", l->tenant->name, sub);
-	l->fd = sys->openat(l->tenant->store->tenantsfd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (l->fd != -1)
+	(void)snprintf(path, sizeof(path), "%s/%s", t->name, sub);
+	return (sys->openat(t->store->tenantsfd, path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+}
+
+/* The folder that is read next.  Returns 1, 0 if it is not there, -1 logged. */
+static int
+open_folder(struct load *l, const char *sub)
+{
+
+	if ((l->fd = load_folder(l->tenant, sub)) != -1)
 		return (1);
 	if (errno == ENOENT)
 		return (0);
-	log_warn("open tenants/%s", path);
+	log_warn("open tenants/%s/%s", l->tenant->name, sub);
 	return (-1);
 }
 

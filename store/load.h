@@ -20,6 +20,10 @@
 enum store_err	 load_tenant(struct tenant *, enum tenant_level,
 		    uint64_t *lsn_r);
 
+/* Open a folder of the tenant's, "." being its own.  Returns its descriptor,
+ * or -1 with errno set, ENOENT if it is not there. */
+int		 load_folder(const struct tenant *, const char *sub);
+
 /* What quarantine/ calls a file of the tenant's conversations/. */
 void		 load_label(const struct tenant *, const char *name,
 		    char label[QUARANTINE_LABEL]);

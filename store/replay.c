@@ -1,7 +1,6 @@
 #include <bsd/string.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,16 +300,13 @@ set_aside(struct store *s, const struct gap *g)
 {
 	struct conversation *c = g->conversation;
 	struct buf b = BUF_INITIALIZER;
-	char name[ID_SIZE + sizeof(".json")], label[QUARANTINE_LABEL];
-	char path[TENANT_NAME_MAX + 32], why[128];
+	char name[DOCUMENT_NAME], label[QUARANTINE_LABEL], why[128];
 	struct stat st;
 	int fd;
 
 	(void)snprintf(why, sizeof(why), "the journal lost what is between its "
 	    "versions %" PRIu64 " and %" PRIu64, c->version, g->version);
-	(void)snprintf(name, sizeof(name), "%s.json", c->id);
-	(void)snprintf(path, sizeof(path), "%s/conversations",
-	    c->tenant->name);
+	document_name(c->id, name);
 	load_label(c->tenant, name, label);
 	/* Each start comes here as long as the journal has the gap. */
 	if (flush_is_marked(s->flush, &c->dirty) &&
@@ -320,14 +316,13 @@ set_aside(struct store *s, const struct gap *g)
 		lock_give(&c->lck);
 		if (!buf_ok(&b)) {
 			buf_fini(&b);
+			errno = ENOMEM;
 			return (-1);
 		}
 		quarantine_bytes(s, label, b.data, b.len, why);
 		buf_fini(&b);
 	}
-	fd = sys->openat(s->tenantsfd, path, O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC, 0);
-	if (fd == -1)
+	if ((fd = load_folder(c->tenant, "conversations")) == -1)
 		return (errno == ENOENT ? 0 : -1);
 	if (sys->fstatat(fd, name, &st, 0) == 0)
 		quarantine_move(s, fd, name, label, why);

@@ -1,6 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "document.h"
@@ -38,29 +36,17 @@ take_tomb(struct tenant *t, int64_t before)
 	return (c);
 }
 
-/* A folder of the tenant's; -1 if it is not there (errno ENOENT) or cannot
- * be opened. */
-static int
-open_folder(struct tenant *t, const char *sub)
-{
-	char path[TENANT_NAME_MAX + 32];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", t->name, sub);
-	return (sys->openat(t->store->tenantsfd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
-}
-
 static void
 sweep_tombs(struct tenant *t, int64_t before)
 {
 	struct conversation *c;
-	char name[ID_SIZE + sizeof(".json")], label[QUARANTINE_LABEL];
+	char name[DOCUMENT_NAME], label[QUARANTINE_LABEL];
 	int fd = -1;
 
 	while ((c = take_tomb(t, before)) != NULL) {
 		if (fd == -1)
-			fd = open_folder(t, "conversations");
-		(void)snprintf(name, sizeof(name), "%s.json", c->id);
+			fd = load_folder(t, "conversations");
+		document_name(c->id, name);
 		load_label(t, name, label);
 		/* One that stays is loaded as a tombstone and swept then. */
 		if (fd == -1 || quarantine_release(t->store, label) == -1 ||
@@ -94,7 +80,7 @@ sweep_once(struct tenant *t, int64_t now)
 {
 	struct old_once o;
 
-	if ((o.fd = open_folder(t, "once")) == -1)
+	if ((o.fd = load_folder(t, "once")) == -1)
 		return;
 	(void)document_once_name(now - ONCE_KEEP_MS, o.keep_from);
 	if (sys_eachname(o.fd, unlink_old, &o) == -1)

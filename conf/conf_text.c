@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <bsd/stdlib.h>
-#include <bsd/string.h>
 
 #include "conf.h"
 #include "conf_internal.h"

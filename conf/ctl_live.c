@@ -1,9 +1,7 @@
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <bsd/err.h>
-#include <bsd/string.h>
 
 #include "fcgi/client.h"
 

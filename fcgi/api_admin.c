@@ -1,5 +1,4 @@
 #include <bsd/string.h>
-#include <assert.h>
 #include <string.h>
 
 #include "api_admin.h"

@@ -5,7 +5,6 @@
 #include <sys/un.h>
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdbool.h>

@@ -1,6 +1,3 @@
-#include <bsd/string.h>
-
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,3 @@
-#include <bsd/string.h>
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -353,19 +353,6 @@ journal_want(struct journal *j, struct journal_waiter *w, uint64_t lsn)
 	lock_give(&j->lck);
 }
 
-size_t
-journal_bytes(struct journal *j)
-{
-	const struct kept *k;
-	size_t bytes = 0;
-
-	lock_take(&j->lck);
-	TAILQ_FOREACH(k, &j->kept, entry)
-		bytes += k->bytes - k->covered;
-	lock_give(&j->lck);
-	return (bytes);
-}
-
 /* The oldest segment, if it may go now. */
 static struct kept *
 first_to_go(struct journal *j, int64_t now, int64_t keep_ms)
@@ -411,7 +398,6 @@ journal_retire(struct journal *j, uint64_t lsn, int64_t keep_ms)
 	TAILQ_FOREACH(k, &j->kept, entry) {
 		if (k->last >= lsn)
 			continue;
-		k->covered = k->bytes;
 		if (k->covered_at == -1)
 			k->covered_at = now;
 	}
@@ -429,8 +415,7 @@ journal_retire(struct journal *j, uint64_t lsn, int64_t keep_ms)
 }
 
 int
-journal_adopt(struct journal *j, const char *name, uint64_t last,
-    size_t bytes)
+journal_adopt(struct journal *j, const char *name, uint64_t last)
 {
 	struct kept *k;
 
@@ -438,7 +423,6 @@ journal_adopt(struct journal *j, const char *name, uint64_t last,
 		return (-1);
 	strlcpy(k->name, name, sizeof(k->name));
 	k->last = last;
-	k->bytes = bytes;
 	k->covered_at = -1;
 	lock_take(&j->lck);
 	assert(j->open != NULL && j->stats.records == 0);

@@ -110,12 +110,6 @@ void	 journal_unsubscribe(struct journal *, struct journal_waiter *);
 void	 journal_want(struct journal *, struct journal_waiter *, uint64_t lsn);
 
 /*
- * Bytes of all segments that no journal_retire has covered yet, for
- * journal_limit: what a flush would save a start from reading.
- */
-size_t	 journal_bytes(struct journal *);
-
-/*
  * Every record below lsn stands in a document.  Segments that hold only such
  * records are removed keep_ms after the first call that said so, strictly
  * oldest first, never the one being written.  Called by the flush, by one
@@ -127,8 +121,7 @@ void	 journal_retire(struct journal *, uint64_t lsn, int64_t keep_ms);
  * journal_retire can remove it.  In the order of the names; before any
  * append.  Returns 0, or -1 with errno set to ENOMEM.
  */
-int	 journal_adopt(struct journal *, const char *name, uint64_t last,
-	    size_t bytes);
+int	 journal_adopt(struct journal *, const char *name, uint64_t last);
 
 /* Figures for metrics, since the start. */
 struct journal_stats {

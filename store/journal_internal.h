@@ -34,11 +34,9 @@ struct kept {
 	TAILQ_ENTRY(kept) entry;
 	char		 name[SEGMENT_NAME];
 	uint64_t	 last;		/* highest lsn in it; 0: no batch yet */
-	size_t		 bytes;
-	size_t		 covered;	/* how many of them were in documents
-					 * at the last journal_retire */
-	int64_t		 covered_at;	/* since when all are (monotonic ms),
-					 * or -1 */
+	size_t		 bytes;		/* written in it; 0: no batch yet */
+	int64_t		 covered_at;	/* since when all of it stands in
+					 * documents, monotonic ms; or -1 */
 };
 TAILQ_HEAD(kept_list, kept);
 

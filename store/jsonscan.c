@@ -74,27 +74,6 @@ skip_value(const char *p, const char *end)
 	return (p);
 }
 
-size_t
-jsonscan_depth(const char *p, size_t len)
-{
-	const char *end = p + len;
-	size_t depth = 0, max = 0;
-
-	while (p < end) {
-		if (*p == '"') {
-			p = skip_string(p, end);
-			continue;
-		}
-		if (*p == '{' || *p == '[') {
-			if (++depth > max)
-				max = depth;
-		} else if ((*p == '}' || *p == ']') && depth > 0)
-			depth--;
-		p++;
-	}
-	return (max);
-}
-
 void
 jsonscan_begin(struct jsonscan *it, struct span value)
 {

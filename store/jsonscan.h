@@ -22,10 +22,6 @@ struct span {
 	size_t		 len;
 };
 
-/* How deep does the text nest ({} and [] outside strings)?  Linear, no
- * recursion; works on any bytes. */
-size_t	 jsonscan_depth(const char *, size_t len);
-
 /*
  * Walk the members of the object (or the elements of the array) that value
  * holds, white space around it allowed.

@@ -94,7 +94,6 @@ replay_segment(struct recovery *v, struct found *f)
 		quarantine_copy(s, s->journalfd, f->name, f->name,
 		    "it holds changes of what is damaged");
 	f->last = report->last;
-	f->used = report->used;
 	return (0);
 }
 
@@ -206,7 +205,7 @@ open_journal(struct recovery *v)
 		goto failed;
 	for (i = 0; i < v->n; i++)
 		if (v->v[i].name[0] != '\0' && journal_adopt(s->journal,
-		    v->v[i].name, v->v[i].last, v->v[i].used) == -1)
+		    v->v[i].name, v->v[i].last) == -1)
 			goto failed;
 	if (has_tail) {
 		struct span tail = { v->tail.data, v->tail.len };

@@ -19,7 +19,6 @@ struct gap {
 struct found {
 	char	 name[SEGMENT_NAME];
 	uint64_t last;
-	size_t	 used;
 };
 
 struct recovery {

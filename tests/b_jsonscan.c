@@ -107,22 +107,6 @@ gets(void **state)
 }
 
 static void
-depths(void **state)
-{
-	char deep[2001];
-
-	(void)state;
-	assert_int_equal(jsonscan_depth("1", 1), 0);
-	assert_int_equal(jsonscan_depth("\"[[[\"", 5), 0);
-	assert_int_equal(jsonscan_depth("[[],[[]],\"]\\\"[[[[\"]", 20), 3);
-	assert_int_equal(jsonscan_depth("]]]][", 5), 1);
-	memset(deep, '[', 1000);
-	memset(deep + 1000, ']', 1000);
-	deep[2000] = '\0';
-	assert_int_equal(jsonscan_depth(deep, 2000), 1000);
-}
-
-static void
 assert_string(const char *json, const char *expect, size_t len)
 {
 	struct buf b = BUF_INITIALIZER;
@@ -225,7 +209,6 @@ nests_deep(void **state)
 	assert_non_null(deep = malloc(2 * LEVELS));
 	memset(deep, '[', LEVELS);
 	memset(deep + LEVELS, ']', LEVELS);
-	assert_int_equal(jsonscan_depth(deep, 2 * LEVELS), LEVELS);
 	jsonscan_begin(&it, (struct span){ deep, 2 * LEVELS });
 	assert_true(jsonscan_next(&it, &key, &val));
 	assert_int_equal(val.len, 2 * LEVELS - 2);
@@ -313,7 +296,6 @@ run_all(const char *p, size_t len)
 	int64_t i;
 	char c[16];
 
-	assert_true(jsonscan_depth(p, len) <= len);
 	jsonscan_begin(&it, all);
 	while (jsonscan_next(&it, &key, &val)) {
 		assert_true(key.p >= p && key.p + key.len <= p + len);
@@ -385,7 +367,6 @@ main(void)
 		cmocka_unit_test(walks_objects),
 		cmocka_unit_test(walks_arrays),
 		cmocka_unit_test(gets),
-		cmocka_unit_test(depths),
 		cmocka_unit_test(strings),
 		cmocka_unit_test(integers),
 		cmocka_unit_test(minifies),

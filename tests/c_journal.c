@@ -780,16 +780,11 @@ retires(void **state)
 	struct journal *j = open_segments(6);
 	struct journal_stats stats;
 	unsigned long syncs;
-	size_t bytes;
 
 	(void)state;
-	bytes = journal_bytes(j);
-	assert_true(bytes > 6 * (SEGMENT_HEADER + SEGMENT_BATCH));
-
 	/* Not before keep_ms, counted from the call that first said so. */
 	journal_retire(j, 3, 3600000);
 	assert_int_equal(tempdir_count(dir), 6);
-	assert_true(journal_bytes(j) < bytes - 2 * SEGMENT_BATCH);
 	nanosleep(&nap, NULL);
 	journal_retire(j, 4, 50);
 	assert_int_equal(tempdir_count(dir), 4);
@@ -804,10 +799,8 @@ retires(void **state)
 	journal_retire(j, 100, 0);
 	assert_int_equal(tempdir_count(dir), 1);
 	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 3);
-	assert_int_equal(journal_bytes(j), 0);
 	assert_int_equal(append(j, 0, 7), 7);
 	assert_int_equal(journal_wait(j, 7), 0);
-	assert_true(journal_bytes(j) > 0);
 	journal_stats(j, &stats);
 	assert_int_equal(stats.segments, 2);
 	assert_int_equal(journal_close(j), 0);
@@ -882,9 +875,7 @@ restarts(void **state)
 
 	j = open_journal(3, 65536, 65536);
 	for (i = 0; i < 3; i++)
-		assert_int_equal(journal_adopt(j, disk.names[i], i + 1, 500),
-		    0);
-	assert_true(journal_bytes(j) >= 1500);
+		assert_int_equal(journal_adopt(j, disk.names[i], i + 1), 0);
 	assert_int_equal(append(j, 0, 3), 3);
 	assert_int_equal(journal_wait(j, 3), 0);
 	disk_read();

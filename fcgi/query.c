@@ -222,8 +222,9 @@ query_id(const struct request *req, const char *name, const char **id_r,
 static size_t
 cursor_front(char *buf, enum store_sort sort, const struct list_cursor *c)
 {
-	return ((size_t)sprintf(buf, "%c%" PRIx64 ".%s.",
-	    sort == STORE_BY_UPDATED ? 'u' : 'c', (uint64_t)c->key, c->id));
+	return ((size_t)sprintf(buf, "%c%" PRIx64 ".%" PRIx64
+	    ".%s.", sort == STORE_BY_UPDATED ? 'u' : 'c',
+	    (uint64_t)c->key, c->tie, c->id));
 }
 
 void
@@ -248,6 +249,9 @@ query_cursor_read(struct span text, enum store_sort sort,
 	    strlen(text.p) != text.len)
 		return (false);
 	c->key = (int64_t)strtoull(text.p + 1, &end, 16);
+	if (*end != '.')
+		return (false);
+	c->tie = strtoull(end + 1, &end, 16);
 	if (*end != '.')
 		return (false);
 	id = end + 1;

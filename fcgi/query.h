@@ -40,11 +40,11 @@ bool	 query_id(const struct request *, const char *name,
 	    const char **id_r, struct reply *);
 
 /*
- * The opaque place in a list of conversations, `next_after`: sort, key, id
- * and a checksum, from characters that need no escape in a URL.  It holds a
+ * The opaque place in a list of conversations, `next_after`: sort, key, tie,
+ * id and a checksum, from characters that need no escape in a URL.  It holds a
  * dot, which no id does.  buf has QUERY_CURSOR bytes.
  */
-#define QUERY_CURSOR	(2 + 16 + 1 + ID_MAX + 1 + 16 + 1)
+#define QUERY_CURSOR	(2 + 16 + 1 + 16 + 1 + ID_MAX + 1 + 16 + 1)
 void	 query_cursor_write(char *buf, enum store_sort,
 	    const struct list_cursor *);
 /* False if it is none of ours, or of another sort. */

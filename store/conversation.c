@@ -183,6 +183,7 @@ conversation_view(const struct conversation *c, struct conversation_view *v)
 	v->created_at = c->created_at;
 	v->updated_at = c->updated_at;
 	v->version = c->version;
+	v->lsn = c->lsn;
 	v->item_count = c->items.n;
 	v->bytes = c->items.bytes;
 	if (c->is_deleted)

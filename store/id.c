@@ -8,20 +8,28 @@
 
 #include "id.h"
 
-#define TIME_BYTES	6
-#define RANDOM_BYTES	18
+#define MS_BYTES	6
+#define NS_BYTES	3
+#define TIME_BYTES	(MS_BYTES + NS_BYTES)
+#define RANDOM_BYTES	15
+#define NS_PER_MS	1000000
 #define PREFIX_MAX	16
 
 void
 id_mint(char *buf, const char *prefix)
 {
 	unsigned char raw[TIME_BYTES + RANDOM_BYTES];
-	uint64_t ms = (uint64_t)sys_now_ms();
+	uint64_t now = (uint64_t)sys_now_ns();
+	uint64_t ms = now / NS_PER_MS, ns = now % NS_PER_MS;
 	size_t len = strlen(prefix);
 	int i;
 
 	assert(len <= PREFIX_MAX);
-	for (i = TIME_BYTES - 1; i >= 0; i--) {
+	for (i = TIME_BYTES - 1; i >= MS_BYTES; i--) {
+		raw[i] = (unsigned char)ns;
+		ns >>= 8;
+	}
+	for (; i >= 0; i--) {
 		raw[i] = (unsigned char)ms;
 		ms >>= 8;
 	}

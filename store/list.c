@@ -16,6 +16,8 @@ place_cmp(const struct place *a, const struct place *b)
 		return (cmp);
 	if (a->key != b->key)
 		return (a->key < b->key ? -1 : 1);
+	if (a->tie != b->tie)
+		return (a->tie < b->tie ? -1 : 1);
 	return (strcmp(a->id, b->id));
 }
 
@@ -34,8 +36,13 @@ list_insert(struct tenant *t, struct conversation *c)
 		p->conversation = c;
 		p->id = c->id;
 		p->user = i >= LIST_OF_USER && c->user != NULL ? c->user : "";
-		p->key = i % LIST_OF_USER == LIST_UPDATED ? c->updated_at :
-		    c->created_at;
+		if (i % LIST_OF_USER == LIST_UPDATED) {
+			p->key = c->updated_at;
+			p->tie = c->lsn;
+		} else {
+			p->key = c->created_at;
+			p->tie = 0;
+		}
 		RB_INSERT(places, &t->lists[i], p);
 	}
 }
@@ -51,17 +58,20 @@ list_remove(struct tenant *t, struct conversation *c)
 }
 
 void
-list_move(struct tenant *t, struct conversation *c, int64_t at)
+list_move(struct tenant *t, struct conversation *c, int64_t at, uint64_t lsn)
 {
+	struct place *p;
 	int i;
 
 	lock_assert_held(&t->lck);
 	for (i = LIST_UPDATED; i < NLISTS; i += LIST_OF_USER) {
-		if (c->places[i].key == at)
+		p = &c->places[i];
+		if (p->key == at && p->tie == lsn)
 			continue;
-		RB_REMOVE(places, &t->lists[i], &c->places[i]);
-		c->places[i].key = at;
-		RB_INSERT(places, &t->lists[i], &c->places[i]);
+		RB_REMOVE(places, &t->lists[i], p);
+		p->key = at;
+		p->tie = lsn;
+		RB_INSERT(places, &t->lists[i], p);
 	}
 }
 
@@ -92,7 +102,8 @@ walk_next(const struct walk *w, struct place *p)
 static struct place *
 walk_beyond(const struct walk *w, const struct list_cursor *at)
 {
-	struct place want = { .user = w->user, .key = at->key, .id = at->id };
+	struct place want = { .user = w->user, .key = at->key, .tie = at->tie,
+		.id = at->id };
 	struct place *p;
 
 	/* The first at or above the place. */
@@ -110,8 +121,8 @@ static struct place *
 walk_end(const struct walk *w)
 {
 	/* No id orders below the one, none above the other. */
-	static const struct list_cursor low = { INT64_MIN, "" },
-	    high = { INT64_MAX, "~" };
+	static const struct list_cursor low = { INT64_MIN, 0, "" },
+	    high = { INT64_MAX, UINT64_MAX, "~" };
 
 	return (walk_beyond(w, w->is_forward ? &low : &high));
 }
@@ -120,14 +131,15 @@ walk_end(const struct walk *w)
 static bool
 walk_is_over(const struct walk *w, const struct place *p)
 {
+	const struct place end = { .user = w->user, .key = w->end.key,
+		.tie = w->end.tie, .id = w->end.id };
 	int cmp;
 
 	if (p == NULL || strcmp(p->user, w->user) != 0)
 		return (true);
 	if (!w->has_end)
 		return (false);
-	cmp = p->key < w->end.key ? -1 : p->key > w->end.key ? 1 :
-	    strcmp(p->id, w->end.id);
+	cmp = place_cmp(p, &end);
 	return (w->is_forward ? cmp >= 0 : cmp <= 0);
 }
 
@@ -144,6 +156,7 @@ place_of(const struct walk *w, const char *id, struct list_cursor *at)
 	if (user != NULL && (c->user == NULL || strcmp(user, c->user) != 0))
 		return (false);
 	at->key = c->places[w->list].key;
+	at->tie = c->places[w->list].tie;
 	strlcpy(at->id, c->id, sizeof(at->id));
 	return (true);
 }
@@ -175,6 +188,7 @@ take_view(const struct walk *w, const struct place *at, struct list_page *p,
 		return (err);
 	p->nviews++;
 	p->last.key = at->key;
+	p->last.tie = at->tie;
 	strlcpy(p->last.id, c->id, sizeof(p->last.id));
 	return (STORE_OK);
 }
@@ -235,8 +249,13 @@ turn_page(const struct list_query *q, struct list_page *p)
 
 	if (p->nviews > 0) {
 		v = p->views[0];
-		p->last.key = q->sort == STORE_BY_UPDATED ? v.updated_at :
-		    v.created_at;
+		if (q->sort == STORE_BY_UPDATED) {
+			p->last.key = v.updated_at;
+			p->last.tie = v.lsn;
+		} else {
+			p->last.key = v.created_at;
+			p->last.tie = 0;
+		}
 		strlcpy(p->last.id, v.id, sizeof(p->last.id));
 	}
 	for (i = 0; i < p->nviews / 2; i++) {

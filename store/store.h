@@ -190,6 +190,7 @@ struct conversation_view {
 	int64_t		 created_at;	/* ms */
 	int64_t		 updated_at;	/* ms */
 	uint64_t	 version;
+	uint64_t	 lsn;		/* of its newest change */
 	uint64_t	 item_count;
 	uint64_t	 bytes;		/* of its items' JSON */
 };
@@ -252,9 +253,10 @@ enum store_err	 store_item(struct tenant *, const char *id,
 
 enum store_sort { STORE_BY_UPDATED, STORE_BY_CREATED };
 
-/* One place in a list: sort key, then id. */
+/* One place in a list: sort key, what parts equal ones, then id. */
 struct list_cursor {
 	int64_t		 key;		/* ms */
+	uint64_t	 tie;
 	char		 id[ID_SIZE];
 };
 

@@ -261,6 +261,15 @@ clock_ms(clockid_t id)
 }
 
 int64_t
+sys_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ((int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
+}
+
+int64_t
 sys_now_ms(void)
 {
 	return (clock_ms(CLOCK_REALTIME));

@@ -83,7 +83,8 @@ int	 sys_lockfile(int dirfd, const char *name, pid_t *holder_r);
 int	 sys_eachname(int dirfd, int (*visit)(const char *name, void *arg),
 	    void *arg);
 
-/* Milliseconds since the epoch (wall clock), and of the monotonic clock. */
+/* Since the epoch (wall clock), and of the monotonic clock. */
+int64_t	 sys_now_ns(void);
 int64_t	 sys_now_ms(void);
 int64_t	 sys_monotonic_ms(void);
 

@@ -160,15 +160,17 @@ tenant_remove(struct tenant *t, struct conversation *c)
 void
 tenant_touch(struct tenant *t, struct conversation *c)
 {
+	uint64_t lsn;
 	int64_t at;
 
 	lock_take(&t->lck);
 	lock_take(&c->lck);
 	at = c->updated_at;
-	if (c->lsn > t->list_lsn)
-		t->list_lsn = c->lsn;
+	lsn = c->lsn;
+	if (lsn > t->list_lsn)
+		t->list_lsn = lsn;
 	lock_give(&c->lck);
 	if (c->is_listed)
-		list_move(t, c, at);
+		list_move(t, c, at, lsn);
 	lock_give(&t->lck);
 }

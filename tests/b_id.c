@@ -20,7 +20,7 @@
 static void
 mints(void **state)
 {
-	const struct timespec nap = { 0, 3000000 };
+	const struct timespec nap = { 0, 20000 };
 	char a[ID_SIZE], b[ID_SIZE], c[ID_SIZE], hex[13];
 	int64_t before, after, at;
 

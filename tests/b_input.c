@@ -665,7 +665,8 @@ reads_metadata_filters(void **state)
 static void
 cursors_are_read_back_and_nothing_else(void **state)
 {
-	struct list_cursor c = { .key = 1700000000123 }, got;
+	struct list_cursor c = { .key = 1700000000123, .tie = UINT64_MAX },
+	    got;
 	char text[QUERY_CURSOR], bad[QUERY_CURSOR + 2];
 	size_t i;
 
@@ -678,6 +679,7 @@ cursors_are_read_back_and_nothing_else(void **state)
 	assert_true(query_cursor_read(fake_span(text), STORE_BY_UPDATED,
 	    &got));
 	assert_int_equal(got.key, c.key);
+	assert_true(got.tie == c.tie);
 	assert_string_equal(got.id, c.id);
 	assert_false(query_cursor_read(fake_span(text), STORE_BY_CREATED,
 	    &got));

@@ -88,7 +88,7 @@ writes_lists_of_conversations(void **state)
 {
 	struct conversation_view views[2] = { view("conv_1"), view("conv_2") };
 	struct list_page page = { .views = views, .nviews = 2,
-		.has_more = true, .last = { 5, "conv_2" } };
+		.has_more = true, .last = { 5, 7, "conv_2" } };
 	struct buf out = BUF_INITIALIZER;
 	struct list_cursor cursor;
 	const char *next;
@@ -106,6 +106,7 @@ writes_lists_of_conversations(void **state)
 	next = json_string_value(json_object_get(list, "next_after"));
 	assert_true(query_cursor_read(span(next), STORE_BY_UPDATED, &cursor));
 	assert_int_equal(cursor.key, 5);
+	assert_int_equal(cursor.tie, 7);
 	json_decref(list);
 	buf_fini(&out);
 	page.nviews = 0;

@@ -342,6 +342,7 @@ struct row {
 	const char *user;
 	int64_t	 created_at;
 	int64_t	 updated_at;
+	uint64_t lsn;
 	int	 color;
 };
 static struct row rows[NCONV];
@@ -363,6 +364,8 @@ compare_rows(const void *a, const void *b)
 
 	if (key_of(ra) != key_of(rb))
 		return (key_of(ra) < key_of(rb) ? -sign : sign);
+	if (query->sort == STORE_BY_UPDATED)
+		return (ra->lsn < rb->lsn ? -sign : sign);
 	return (strcmp(ra->id, rb->id) * sign);
 }
 
@@ -418,6 +421,7 @@ walk_query(struct list_query *q)
 		page_is(q, v + i + 1, len, n - i - 1 > q->limit);
 		q->after_id = NULL;
 		at.key = key_of(&v[i]);
+		at.tie = q->sort == STORE_BY_UPDATED ? v[i].lsn : 0;
 		strlcpy(at.id, v[i].id, sizeof(at.id));
 		q->after = &at;
 		page_is(q, v + i + 1, len, n - i - 1 > q->limit);
@@ -441,6 +445,7 @@ refresh_rows(void)
 		    &lsn), 0);
 		rows[i].created_at = v.created_at;
 		rows[i].updated_at = v.updated_at;
+		rows[i].lsn = v.lsn;
 		store_view_fini(&v);
 	}
 }
@@ -509,7 +514,7 @@ lists(void **state)
 	assert_int_equal(store_list(t, &q, &p), STORE_NOCURSOR);
 	/* A place whose conversation went is a place all the same. */
 	{
-		struct list_cursor at = { rows[2].created_at, "" };
+		struct list_cursor at = { rows[2].created_at, 0, "" };
 
 		memset(&q, 0, sizeof(q));
 		q.limit = 1000;

@@ -17,8 +17,6 @@
 #define ACCEPTS_MAX	8
 /* After how long accepting is tried again when there were no descriptors. */
 #define LISTEN_AGAIN_MS	250
-/* How often a request that waits for the journal is tried without news. */
-#define BUSY_AGAIN_MS	100
 /* A worker that has so many more than another gives it the next. */
 #define CONNS_SLACK	4
 /* How often the log hears that nobody can be taken in. */
@@ -241,10 +239,8 @@ run_timers(struct worker *w)
 	if (!w->is_listening && !w->is_stopping &&
 	    w->listen_again <= w->now)
 		listen_try(w);
-	if (!TAILQ_EMPTY(&w->busy) && w->busy_again <= w->now) {
-		w->busy_again = w->now + BUSY_AGAIN_MS;
+	if (!TAILQ_EMPTY(&w->busy) && w->busy_again <= w->now)
 		exchange_wake(w);
-	}
 }
 
 static void

@@ -15,6 +15,8 @@
 #define ROUNDS_MAX	8
 /* How long a request waits for room in the journal. */
 #define BUSY_MS		5000
+/* How often it is tried without news. */
+#define BUSY_AGAIN_MS	100
 /* Requests that one wake-up sees to before connections get their turn. */
 #define WAKE_MAX	256
 /* From here on a body is no matter for a loop: reading it as JSON takes about
@@ -257,6 +259,29 @@ warm_end(struct warm *warm)
 	free(warm);
 }
 
+/* Into the list of the busy: a new one last, one that was tried again where it
+ * stood. */
+static void
+busy_insert(struct worker *w, struct exchange *ex)
+{
+	struct exchange *next = NULL, *before;
+
+	/* Few stand before it: those that helpers gave back in this round. */
+	if (ex->busy_until == 0)
+		ex->busy_until = w->now + BUSY_MS;
+	else
+		TAILQ_FOREACH(next, &w->busy, entry)
+			if (next->busy_until >= ex->busy_until)
+				break;
+	if (next != NULL)
+		TAILQ_INSERT_BEFORE(next, ex, entry);
+	else
+		TAILQ_INSERT_TAIL(&w->busy, ex, entry);
+	before = TAILQ_PREV(ex, exchanges, entry);
+	assert(next == NULL || next->busy_until >= ex->busy_until);
+	assert(before == NULL || before->busy_until <= ex->busy_until);
+}
+
 /* No room in the journal: try again when it moved, but not for ever. */
 static void
 exchange_busy(struct exchange *ex)
@@ -270,12 +295,25 @@ exchange_busy(struct exchange *ex)
 		return;
 	}
 	ex->state = BUSY;
-	if (ex->busy_until == 0) {
-		ex->busy_until = w->now + BUSY_MS;
-		TAILQ_INSERT_TAIL(&w->busy, ex, entry);
-	} else
-		TAILQ_INSERT_HEAD(&w->busy, ex, entry);
+	busy_insert(w, ex);
 	want(w, UINT64_MAX);
+}
+
+/*
+ * Has the journal moved since the busy were tried, or is it time?  That a
+ * helper gave one of them back is no news: it would go round and round.
+ */
+static bool
+is_worth_retrying(struct worker *w)
+{
+	uint64_t durable = store_durable(w->edge->store);
+
+	if (TAILQ_EMPTY(&w->busy) ||
+	    (durable == w->busy_durable && w->now < w->busy_again))
+		return (false);
+	w->busy_durable = durable;
+	w->busy_again = w->now + BUSY_AGAIN_MS;
+	return (true);
 }
 
 /*
@@ -299,7 +337,7 @@ retry_busy(struct worker *w)
 			conn_reply(ex->conn);
 	}
 	/* The rest in the next round. */
-	(void)eventfd_write(w->wake.fd, 1);
+	w->busy_again = w->now;
 }
 
 /* --- away --------------------------------------------------------------- */
@@ -501,5 +539,6 @@ exchange_wake(struct worker *w)
 {
 	take_back(w);
 	answer_parked(w);
-	retry_busy(w);
+	if (is_worth_retrying(w))
+		retry_busy(w);
 }

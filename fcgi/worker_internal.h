@@ -132,6 +132,7 @@ struct worker {
 	struct exchanges parked;	/* in order of lsn */
 	struct exchanges busy;		/* in order of busy_until */
 	int64_t		 busy_again;	/* try them without news */
+	uint64_t	 busy_durable;	/* of the store when they were tried */
 	struct exchanges spare;		/* for the next requests */
 	unsigned int	 nspare;
 	bool		 is_stopping;

@@ -634,6 +634,35 @@ large_bodies_go_away(void **state)
 	client_close(c);
 }
 
+/* Many are tried at once, and still stand in the order in which they came. */
+static void
+large_bodies_wait_in_order(void **state)
+{
+	struct client *c = dial(), *other = dial();
+	char *body = malloc(LARGE + 1);
+
+	(void)state;
+	memset(body, 'x', LARGE);
+	body[LARGE] = '\0';
+	is_busy = true;
+	send_to(c, "/busy", body);
+	await(&calls, 1);
+	usleep(5000);
+	send_to(other, "/busy", body);
+	/* The loop asserts the order of those that helpers gave back. */
+	await(&calls, 6);
+	/* Coming back is no news: they are not sent off again for it. */
+	usleep(200000);
+	assert_in_range(calls, 6, 20);
+	is_busy = false;
+	move(1, STORE_OK);
+	assert_reply(c, 200, body);
+	assert_reply(other, 200, body);
+	free(body);
+	client_close(other);
+	client_close(c);
+}
+
 /* The client goes, or aborts, or is ended, while a helper reads its body. */
 static void
 gone_while_away(void **state)
@@ -1393,7 +1422,8 @@ main(void)
 		TEST(pipelined), TEST(parked_blocks_nobody),
 		TEST(parked_in_order), TEST(journal_breaks),
 		TEST(abort_while_parked), TEST(gone_while_parked),
-		TEST(large_bodies_go_away), TEST(gone_while_away),
+		TEST(large_bodies_go_away),
+		TEST(large_bodies_wait_in_order), TEST(gone_while_away),
 		TEST(cold), TEST(gone_while_cold), TEST(busy),
 		TEST(slow_reader), TEST(abort_while_writing),
 		TEST(half_sent), TEST(refusals), TEST(nonsense),

@@ -14,7 +14,8 @@
 /*
  * Mint prefix + 48 lower-case hex digits into buf (ID_SIZE bytes): 12 digits
  * of milliseconds since the epoch and 6 of the nanoseconds beyond, so that ids
- * order by time, then 120 random bits.  prefix, such as "conv_", has at most 16 characters.
+ * order by time, then 120 random bits.  prefix, such as "conv_", has at most
+ * 16 characters.
  */
 void	 id_mint(char *buf, const char *prefix);
 

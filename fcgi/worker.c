@@ -220,6 +220,8 @@ wake_up(struct worker *w)
 	eventfd_t n;
 
 	(void)eventfd_read(w->wake.fd, &n);
+	if (w->listen_again == INT64_MAX && atomic_load(&w->pool->is_open))
+		w->listen_again = w->now;
 	if (!w->is_stopping && atomic_load(&w->pool->is_stopping))
 		begin_stop(w);
 	exchange_wake(w);
@@ -383,6 +385,7 @@ worker_init(struct worker *w, struct workers *pool)
 	w->pool = pool;
 	w->edge = pool->o.edge;
 	w->now = sys_monotonic_ms();
+	w->listen_again = INT64_MAX;	/* until the pool is open */
 	w->reserve[0] = w->reserve[1] = -1;
 	w->epfd = w->wake.fd = w->gifts.fd = w->give_fd = -1;
 	TAILQ_INIT(&w->conns);
@@ -409,12 +412,20 @@ worker_start(struct worker *w)
 {
 	if (store_subscribe(w->edge->store, w->wake.fd, &w->waiter) == -1)
 		return (-1);
-	listen_begin(w);
 	if (thread_start(&w->thread, "worker", worker_run, w) == -1) {
 		store_unsubscribe(w->edge->store, w->waiter);
 		return (-1);
 	}
 	return (0);
+}
+
+static void
+wake_all(struct workers *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < pool->nstarted; i++)
+		(void)eventfd_write(pool->v[i].wake.fd, 1);
 }
 
 struct workers *
@@ -436,15 +447,21 @@ workers_start(const struct workers_options *o)
 		.max_conns = o->max_conns
 	};
 	pool->max_conns = o->max_conns / o->n;
+	atomic_init(&pool->is_open, false);
 	atomic_init(&pool->is_stopping, false);
 
-	/* All are there before the first may give to another. */
 	while (pool->n < o->n)
 		if (worker_init(&pool->v[pool->n++], pool) == -1)
 			goto fail;
 	for (; pool->nstarted < o->n; pool->nstarted++)
 		if (worker_start(&pool->v[pool->nstarted]) == -1)
 			goto fail;
+	/*
+	 * Nobody is taken in before all run: one may give to another, and who
+	 * fails to start has nothing that a helper is still at.
+	 */
+	atomic_store(&pool->is_open, true);
+	wake_all(pool);
 	return (pool);
 
 fail:
@@ -460,8 +477,7 @@ workers_stop(struct workers *pool)
 	unsigned int i;
 
 	atomic_store(&pool->is_stopping, true);
-	for (i = 0; i < pool->nstarted; i++)
-		(void)eventfd_write(pool->v[i].wake.fd, 1);
+	wake_all(pool);
 	for (i = 0; i < pool->nstarted; i++) {
 		thread_join(&pool->v[i].thread);
 		store_unsubscribe(pool->o.edge->store, pool->v[i].waiter);

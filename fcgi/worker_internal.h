@@ -107,7 +107,7 @@ struct exchange {
 TAILQ_HEAD(exchanges, exchange);
 
 struct worker {
-	struct workers	*pool;		/* shared, immutable but is_stopping */
+	struct workers	*pool;		/* shared, immutable but its atomics */
 	const struct edge *edge;
 	struct thread	 thread;
 	int		 epfd;
@@ -118,7 +118,8 @@ struct worker {
 
 	struct listener	 listeners[2];
 	bool		 is_listening;
-	int64_t		 listen_again;	/* when not listening */
+	int64_t		 listen_again;	/* when not listening; INT64_MAX:
+					   not before the pool is open */
 	int64_t		 complain_again; /* that it is not */
 	int		 reserve[2];	/* descriptors to live on when there
 					   are no more; -1: given back */
@@ -145,6 +146,7 @@ struct workers {
 	struct workers_options o;
 	struct wire_limits limits;
 	unsigned int	 max_conns;	/* of one worker */
+	atomic_bool	 is_open;	/* all run: begin to listen */
 	atomic_bool	 is_stopping;
 	unsigned int	 n;		/* in v */
 	unsigned int	 nstarted;	/* of them, from the first on */

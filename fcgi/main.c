@@ -298,14 +298,10 @@ open_store(struct daemon *d)
 		.journal_segment = conf->journal_segment,
 		.once_limit = conf->once_limit
 	};
-	pid_t holder = 0;
+	pid_t holder;
 
-	if (store_open(&o, &d->edge.store, &holder) == 0)
-		return (0);
-	if (errno == EWOULDBLOCK)
-		log_errx("store %s is in use by process %ld", conf->store,
-		    (long)holder);
-	return (-1);
+	/* It has said why not, and who holds it. */
+	return (store_open(&o, &d->edge.store, &holder));
 }
 
 static int

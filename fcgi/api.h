@@ -5,8 +5,9 @@
 #include "request.h"
 
 /*
- * The handlers: one function an endpoint, called by route_dispatch in a
- * worker's loop after the caller is known.  They never block.
+ * The handlers: one function an endpoint, called by route_dispatch after the
+ * caller is known, in a worker's loop or, if the body is large, in a helper's
+ * thread.  They never block.
  *
  *	API_DONE	the reply is made; send it when its lsn is durable
  *	API_COLD	store said STORE_COLD: warm request.cold_tenant in a

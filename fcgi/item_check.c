@@ -278,8 +278,9 @@ find_row(const json_t *item, const char *path, struct reply *rep)
 	return (&unknown_row);
 }
 
-bool
-item_check_id(const json_t *id, const char *path, struct reply *rep)
+/* Check an id that a client chose; false after an error reply. */
+static bool
+check_id(const json_t *id, const char *path, struct reply *rep)
 {
 	const char *s = json_string_value(id);
 	size_t len = json_string_length(id);
@@ -313,7 +314,7 @@ item_check(const json_t *item, const char *path, struct reply *rep)
 		return (NULL);
 	id = json_object_get(item, "id");
 	shape_member(at, path, "id");
-	if (id != NULL && !json_is_null(id) && !item_check_id(id, at, rep))
+	if (id != NULL && !json_is_null(id) && !check_id(id, at, rep))
 		return (NULL);
 	if (!shape_check(item, row->fields, path, rep))
 		return (NULL);
@@ -333,7 +334,7 @@ bool
 item_check_reference(const json_t *item, const char *path, struct reply *rep)
 {
 	static const struct shape_field fields[] = {
-		NEEDS_EACH("id", SHAPE_STRING, item_check_id), END };
+		NEEDS_EACH("id", SHAPE_STRING, check_id), END };
 
 	return (shape_check(item, fields, path, rep));
 }

@@ -32,10 +32,4 @@ bool	 item_is_reference(const json_t *item);
 bool	 item_check_reference(const json_t *item, const char *path,
 	    struct reply *);
 
-/*
- * Check an id that a client chose: a string of the form
- * [A-Za-z0-9_-]{1,64}.  Returns false after an error reply.
- */
-bool	 item_check_id(const json_t *id, const char *path, struct reply *);
-
 #endif /* !ITEM_CHECK_H */

@@ -133,8 +133,8 @@ text_of(const struct recall *r, const struct message *m)
 	return ((struct span){ r->text.data + m->offset, m->len });
 }
 
-size_t
-recall_words(struct span text)
+static size_t
+all_words(struct span text)
 {
 	struct span word;
 	size_t n = 0;
@@ -152,7 +152,7 @@ recall_item_words(struct span item)
 
 	read_text(item, RECALL_TEXT, &text);
 	if (buf_ok(&text) && text.len > 0)
-		n = recall_words((struct span){ text.data, text.len });
+		n = all_words((struct span){ text.data, text.len });
 	buf_fini(&text);
 	return (n);
 }

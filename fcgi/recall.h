@@ -43,9 +43,7 @@ bool		 recall_add(struct recall *, struct span item, int64_t at);
 void		 recall_answer(const struct recall *, bool is_kept,
 		    struct buf *out);
 
-/* Words in a text, as recall counts them: its tokens. */
-size_t		 recall_words(struct span text);
-/* Words in a message (any item). */
+/* Words in a message (any item), as recall counts them: its tokens. */
 size_t		 recall_item_words(struct span item);
 
 #endif /* !RECALL_H */

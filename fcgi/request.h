@@ -14,9 +14,10 @@
 struct conf;
 
 /*
- * One request as a bounded, read-only view.  wire.c has read it whole, so
- * body_len is what CONTENT_LENGTH said.  All strings live in the request's
- * arena and end in a NUL that their length does not count.
+ * One request as a bounded, read-only view.  wire.c has read it whole, so the
+ * body is as long as CONTENT_LENGTH said.  Strings live in the request's arena,
+ * or where the parameters and the body are borrowed from, and end in a NUL that
+ * their length does not count; but path has none.
  */
 enum method {
 	METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_PUT = 8,

@@ -16,7 +16,7 @@
  * caller (that JSON is JSON); what depends on the state is checked here.
  *
  *	change:  store_commit -> lsn ... durable -> the client may know
- *	read:    store_get_* -> copy and lsn ... durable -> the client may know
+ *	read:    store_items -> copy and lsn ... durable -> the client may know
  *
  * Nothing here blocks on the disk but store_open, store_close, store_warm,
  * store_flush and store_wait; worker loops call the others only.  Every

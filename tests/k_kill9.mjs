@@ -8,7 +8,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { start, sleep, patience, must, scratch } from './harness.mjs';
+import { start, sleep, patience, must, scratch, ok, user, text } from
+    './harness.mjs';
 import { World } from './crash.mjs';
 import { checkDocument, documents } from './documents.mjs';
 
@@ -92,6 +93,59 @@ test(`${rounds} rounds of kill -9 under ${writers} writers`,
 		keep = false;
 	} catch (e) {
 		world.isStopped = true;
+		e.message += `\n--- log of ${it.dir}\n${it.tail(60)}`;
+		throw e;
+	} finally {
+		await it.stop({ keep });
+	}
+});
+
+/*
+ * The official client sends no key, only how often it tried.  One caller that
+ * waits for each reply has everything once, whatever moment its reply is lost
+ * in (the rule for unmodified clients in API.md).
+ */
+const patientRounds = Math.min(rounds, 12);
+
+test(`${patientRounds} rounds under unmodified clients that retry`,
+    { timeout: (60_000 + patientRounds * 5_000) * patience }, async () => {
+	const it = await start({ include });
+	it.allow(/torn/i);
+	let keep = true;
+	try {
+		const conv = ok(await it.req('POST', '/conversations')).id;
+		let isOver = false;
+		const sent = [];
+		const writers = Array.from({ length: 4 }, async (_, w) => {
+			const c = it.client({ key: it.addKey(it.tenant).key,
+				maxRetries: 40 });
+			sent[w] = [];
+			for (let n = 0; !isOver; n++) {
+				const made = await c.conversations.items.create(conv,
+				    { items: [user(`${w}.${n}`)] });
+				sent[w].push(made.data[0].id);
+			}
+		});
+		for (let round = 0; round < patientRounds; round++) {
+			await sleep((200 + Math.random() * 600) * patience);
+			await it.kill9({ wait: false });
+			await it.restart();
+		}
+		isOver = true;
+		await Promise.all(writers);
+		const stored = [];
+		for await (const item of it.client().conversations.items.list(conv,
+		    { order: 'asc', limit: 1000 }))
+			stored.push(item);
+		for (const [w, ids] of sent.entries()) {
+			const own = stored.filter((i) => text(i).startsWith(`${w}.`));
+			assert.deepEqual(own.map(text), ids.map((_, n) =>
+			    `${w}.${n}`), `writer ${w}: once each, in order`);
+			assert.deepEqual(own.map((i) => i.id), ids);
+			assert.ok(ids.length > patientRounds);
+		}
+		keep = false;
+	} catch (e) {
 		e.message += `\n--- log of ${it.dir}\n${it.tail(60)}`;
 		throw e;
 	} finally {

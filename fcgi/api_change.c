@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "api_change.h"
-#include "input.h"
 #include "query.h"
 #include "shape.h"
 
@@ -137,14 +136,6 @@ api_change_commit(struct api_change *c, struct request *req,
 	}
 	if (err == STORE_PRECONDITION) {
 		reply_precondition(rep, c->outcome.version);
-		reply_wait(rep, c->outcome.lsn);
-		return (API_DONE);
-	}
-	if (err == STORE_METADATA_LIMIT) {
-		reply_error(rep, 400, "object_above_max_properties",
-		    "metadata", "Invalid 'metadata': too many properties. "
-		    "Expected an object with at most %d properties after the "
-		    "change.", INPUT_METADATA_MAX);
 		reply_wait(rep, c->outcome.lsn);
 		return (API_DONE);
 	}

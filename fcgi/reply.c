@@ -73,8 +73,7 @@ static const struct {
 	[STORE_METADATA_LIMIT] = { 400, "object_above_max_properties",
 	    "metadata", 0, false,
 	    "Invalid 'metadata': too many properties. Expected an object with "
-	    "at most 16 properties, but the merged object would have more.",
-	    NULL },
+	    "at most 16 properties after the change.", NULL },
 	[STORE_BUSY] = { 503, "busy", NULL, 1, false,
 	    "The journal is busy. Please try again.", NULL },
 	[STORE_FULL] = { 507, "storage_full", NULL, 10, true,

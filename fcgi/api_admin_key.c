@@ -1,9 +1,11 @@
+#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "conf/conf.h"
+#include "store/hex.h"
 #include "store/sys.h"
 
 #include "api_admin.h"
@@ -11,9 +13,8 @@
 #include "input.h"
 #include "shape.h"
 
-/* Bytes of a JWT secret: fewer are guessed, more do not fit. */
+/* Bytes of a JWT secret: fewer are guessed. */
 #define SECRET_MIN	16
-#define SECRET_MAX	sizeof(((struct credential *)NULL)->secret)
 /* How long a token lives unless it is said, and at most. */
 #define TTL_DEFAULT	((int64_t)30 * 86400)
 #define TTL_MAX		((int64_t)3660 * 86400)
@@ -185,30 +186,28 @@ static bool
 take_secret(struct admin_call *c, struct credential *key)
 {
 	const json_t *secret = json_object_get(c->body, "secret");
-	char digits[ID_SIZE];
-	size_t i;
+	unsigned char raw[32];
 
 	if (secret == NULL || json_is_null(secret)) {
-		for (i = 0; i < 64; i += 16) {
-			id_mint_short(digits);
-			memcpy(key->secret + i, digits, 16);
-		}
-		key->secret_len = 64;
-		explicit_bzero(digits, sizeof(digits));
+		arc4random_buf(raw, sizeof(raw));
+		hex_encode((char *)key->secret, raw, sizeof(raw));
+		key->secret_len = 2 * sizeof(raw);
+		explicit_bzero(raw, sizeof(raw));
 		return (true);
 	}
 	if (!json_is_string(secret))
 		return (shape_bad_type(secret, "secret", "a string",
 		    c->rep));
 	key->secret_len = json_string_length(secret);
-	if (key->secret_len >= SECRET_MIN && key->secret_len <= SECRET_MAX) {
+	if (key->secret_len >= SECRET_MIN &&
+	    key->secret_len <= KEY_SECRET_MAX) {
 		memcpy(key->secret, json_string_value(secret),
 		    key->secret_len);
 		return (true);
 	}
 	reply_error(c->rep, 400, "invalid_value", "secret", "Invalid value "
-	    "for 'secret': expected %d to %zu bytes, but got %zu.",
-	    SECRET_MIN, SECRET_MAX, key->secret_len);
+	    "for 'secret': expected %d to %d bytes, but got %zu.",
+	    SECRET_MIN, KEY_SECRET_MAX, key->secret_len);
 	return (false);
 }
 

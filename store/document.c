@@ -15,6 +15,9 @@
 
 #define HOUR_MS		(60 * 60 * INT64_C(1000))
 
+/* The most that one key takes: its secret's digits, its label escaped. */
+#define KEY_BYTES	(2 * KEY_SECRET_MAX + 1024)
+
 #define SUFFIX		".json"
 
 /* --- names -------------------------------------------------------------- */
@@ -165,6 +168,8 @@ document_tenant(const struct tenant *t, const char *store_id, struct buf *b)
 	size_t from = b->len;
 
 	lock_assert_held(&t->lck);
+	/* At once: a buffer that grows leaves secrets where it was. */
+	(void)buf_reserve(b, 1024 + (t->apikeys.n + t->jwtkeys.n) * KEY_BYTES);
 	write_head(b, "tenant", store_id, t->name);
 	buf_addf(b, ",\"lsn\":%" PRIu64 ",\"created_at\":%" PRId64, t->lsn,
 	    t->created_at);
@@ -432,18 +437,21 @@ read_keys(struct span root, const char *name, struct keyring *k)
 	struct jsonscan it;
 	struct span array, key, val;
 	struct credential c;
+	enum document_state state = DOCUMENT_OK;
 
 	if (!jsonscan_get(root, name, &array))
 		return (DOCUMENT_BAD);
 	jsonscan_begin(&it, array);
-	while (jsonscan_next(&it, &key, &val)) {
+	while (state == DOCUMENT_OK && jsonscan_next(&it, &key, &val)) {
 		if (!key_decode(val, &c))
-			return (DOCUMENT_BAD);
-		if (!keyring_reserve(k))
-			return (DOCUMENT_NOMEM);
-		keyring_add(k, &c);
+			state = DOCUMENT_BAD;
+		else if (!keyring_reserve(k))
+			state = DOCUMENT_NOMEM;
+		else
+			keyring_add(k, &c);
 	}
-	return (DOCUMENT_OK);
+	explicit_bzero(&c, sizeof(c));
+	return (state);
 }
 
 enum document_state

@@ -130,6 +130,12 @@ test('tabs, 80 columns, no white space at the end', () => {
 	    width(l) > 80 ? [`${f}:${i + 1}`] : [])));
 });
 
+test('a release holds every file: each stands in Makefile.am', () => {
+	const words = new Set(read('Makefile.am').split(/[\s\\=]+/));
+	none(tracked.filter((f) => /^(fcgi|store|conf|www|tests)\//.test(f) &&
+	    !words.has(f) && !words.has(f.replace(/\.c$/, ''))));
+});
+
 /* --- manuals --------------------------------------------------------------- */
 
 const pages = tracked.filter((f) => /\.[1-9]$/.test(f));

@@ -150,8 +150,11 @@ test('options, a path with blanks, and a careless umask', async () => {
 	};
 	const dir = path.join(at, 'dir');
 	const port = 19000 + process.pid % 1000;
-	const args = ['--store', path.join(at, 'st'), '--port', String(port),
-		'--socket', path.join(at, 'f.sock'),
+	/* Folders that are missing are made. */
+	const store = path.join(at, 'else where', 'st');
+	const socket = path.join(at, 'run', 'f.sock');
+	const args = ['--store', store, '--port', String(port),
+		'--socket', socket,
 		'--jwt-secret', file('secret', 'of the operator\n'),
 		'--include', file('more.conf', 'max_body = 100K\n')];
 	const old = process.umask(0);
@@ -162,8 +165,8 @@ test('options, a path with blanks, and a careless umask', async () => {
 		process.umask(old);
 	}
 	assert.equal(env.BASE_URL, `http://127.0.0.1:${port}/v1`);
-	assert.equal(env.STORE, path.join(at, 'st'));
-	assert.equal(env.FCGI_SOCKET, path.join(at, 'f.sock'));
+	assert.equal(env.STORE, store);
+	assert.equal(env.FCGI_SOCKET, socket);
 	assert.equal(env.JWT_SECRET, 'of the operator');
 	/* It speaks for every tenant. */
 	for (const tenant of ['demo', 'demo2'])
@@ -252,6 +255,7 @@ test('another store under the same folder gets keys that work', async () => {
 
 test('wrong use exits 2 and says how', async () => {
 	for (const args of [['--nonsense'], ['--port', 'x'], ['--port'],
+	    ['--port', '0'], ['--port', '65536'], ['--port', '080'],
 	    ['--include', '/nonexistent'], ['--jwt-secret', '/nonexistent']]) {
 		const r = await runAsync([quickstart, ...args], again);
 		assert.equal(r.status, 2, `${args}: ${r.all}`);

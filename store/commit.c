@@ -220,6 +220,8 @@ make_change(struct change_ctx *x, const struct change_row *row)
 	if ((err = append_record(x, row)) != STORE_OK)
 		return (err);
 	row->apply(x->tenant, x->conversation, x->record);
+	if (x->conversation != NULL)
+		conversation_assert_state(x->conversation);
 	return (STORE_OK);
 }
 
@@ -434,6 +436,8 @@ store_commit(struct store *s, struct tenant *t, const struct change *ch,
 	err = commit_scope(&x, row, o);
 	if (err != STORE_OK)
 		strip_outcome(o, &x);
+	/* Promise 1: there is something to wait for. */
+	assert(err != STORE_OK || o->is_repeat || o->lsn > 0);
 	record_fini(&r);
 	return (err);
 }

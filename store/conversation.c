@@ -62,6 +62,23 @@ conversation_free(struct conversation *c)
 }
 
 void
+conversation_assert_state(const struct conversation *c)
+{
+
+	lock_assert_held(&c->lck);
+	assert(c->version > 0 && c->lsn > 0);
+	assert(!(c->is_deleted && c->is_damaged));
+	if (!c->is_deleted) {
+		assert(c->metadata.p != NULL);
+		return;
+	}
+	assert(c->items.n == 0);
+	assert(c->once.nkeyed == 0 && TAILQ_EMPTY(&c->once.unkeyed));
+	assert(c->title.p == NULL && c->metadata.p == NULL &&
+	    c->preview.p == NULL);
+}
+
+void
 conversation_bury(struct conversation *c, int64_t at)
 {
 

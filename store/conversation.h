@@ -73,6 +73,9 @@ struct conversation	*conversation_new(struct tenant *, const char *id,
 /* Free one that nobody can find any more. */
 void	 conversation_free(struct conversation *);
 
+/* Check the invariants.  Call with its lock held. */
+void	 conversation_assert_state(const struct conversation *);
+
 /*
  * Take what it holds away: it becomes a tombstone.  Cannot fail.  Call with
  * its lock held.

@@ -105,11 +105,26 @@ flush_leave(struct flush *f)
 	lock_give(&f->lck);
 }
 
+/* The list and its count tell the same; no pass is done that was not asked
+ * for.  Call with lck held. */
+static void
+flush_assert_state(const struct flush *f)
+{
+	const struct dirty *d = TAILQ_FIRST(&f->list);
+
+	(void)d;		/* for a build without assert */
+	lock_assert_held(&f->lck);
+	assert((d == NULL) == (f->n == 0));
+	assert(d == NULL || (d->is_listed && d->first > 0));
+	assert(f->finished <= f->wanted);
+}
+
 void
 flush_mark(struct flush *f, struct dirty *d, uint64_t lsn)
 {
 
 	lock_assert_held(&f->lck);
+	assert(lsn > 0);
 	if (d->is_listed) {
 		if (lsn < d->first)
 			d->first = lsn;
@@ -119,6 +134,7 @@ flush_mark(struct flush *f, struct dirty *d, uint64_t lsn)
 	d->is_listed = true;
 	TAILQ_INSERT_TAIL(&f->list, d, link);
 	f->n++;
+	flush_assert_state(f);
 }
 
 uint64_t
@@ -186,6 +202,7 @@ unmark(struct flush *f, struct dirty *d)
 	TAILQ_REMOVE(&f->list, d, link);
 	d->is_listed = false;
 	f->n--;
+	flush_assert_state(f);
 	lock_give(&f->lck);
 	return (d->first);
 }
@@ -243,6 +260,7 @@ round_folder(struct flush *f, struct round *r, struct tenant *t,
 		if ((fd = sub) == -1)
 			return (-1);
 	}
+	assert(r->nfolders < FLUSH_ROUND);
 	r->folders[r->nfolders] = (struct folder){ t, kind, fd, false };
 	return ((int)r->nfolders++);
 }
@@ -524,6 +542,7 @@ run(void *arg)
 		lock_take(&f->lck);
 		f->finished = goal;
 		f->rc = rc;
+		flush_assert_state(f);
 		cond_broadcast(&f->done);
 		lock_give(&f->lck);
 	} while (go_on);
@@ -562,6 +581,8 @@ flush_now(struct flush *f)
 	int rc;
 
 	lock_take(&f->lck);
+	/* After the last pass nobody would answer. */
+	assert(!f->stop);
 	mine = ++f->wanted;
 	cond_signal(&f->more);
 	while (f->finished < mine)

@@ -28,6 +28,20 @@ items_fini(struct items *is)
 	items_init(is);
 }
 
+/* What can be said of items.h's invariants without a walk. */
+static void
+items_assert_state(const struct items *is)
+{
+
+	(void)is;		/* for a build without assert */
+	assert(is->n <= is->size);
+	assert(is->n > 0 || is->bytes == 0);
+	assert(is->n == 0 || is->v[is->n - 1]->position < is->next_position);
+	assert((is->slots == NULL) == (is->nslots == 0));
+	assert((is->nslots & (is->nslots - 1)) == 0);
+	assert(is->nslots == 0 || is->n * 2 <= is->nslots);
+}
+
 static size_t
 slot_of(const char *id, size_t nslots)
 {
@@ -100,6 +114,7 @@ items_add(struct items *is, struct item *it, uint64_t position)
 	is->bytes += it->len;
 	if (is->nslots != 0)
 		slots_put(is->slots, is->nslots, it);
+	items_assert_state(is);
 }
 
 struct item *
@@ -173,4 +188,5 @@ items_remove(struct items *is, struct item *it)
 	memmove(&is->v[i], &is->v[i + 1], (is->n - i) * sizeof(*is->v));
 	is->bytes -= it->len;
 	item_unref(it);
+	items_assert_state(is);
 }

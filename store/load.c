@@ -1,5 +1,6 @@
 #include <bsd/string.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -490,6 +491,8 @@ publish(struct load *l)
 	struct conversation *c;
 	size_t i;
 
+	lock_assert_held(&l->tenant->lck);
+	assert(l->nread <= l->n && l->n <= l->size);
 	/* Tombstones must come oldest first. */
 	if (l->nread > 0)
 		qsort(l->v, l->nread, sizeof(*l->v), cmp_deleted);
@@ -559,6 +562,8 @@ load_tenant(struct tenant *t, enum tenant_level want, uint64_t *lsn_r)
 	}
 	if (t->level >= want)
 		err = t->is_damaged ? STORE_DAMAGED : STORE_OK;
+	assert(t->is_loading && (err == STORE_OK || err == STORE_DAMAGED ||
+	    t->level < want));
 	t->is_loading = false;
 	cond_broadcast(&t->loaded);
 	lock_give(&t->lck);

@@ -1,5 +1,6 @@
 #include <bsd/string.h>
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,19 @@ once_table_init(struct once_table *t)
 	TAILQ_INIT(&t->unkeyed);
 }
 
+/* A record with a key stands in list and tree, one without in its own list. */
+static void
+once_assert_state(const struct once_table *t)
+{
+
+	(void)t;		/* for a build without assert */
+	assert(TAILQ_EMPTY(&t->keyed) == (t->nkeyed == 0));
+	assert(RB_EMPTY(&t->tree) == (t->nkeyed == 0));
+	assert(t->nkeyed == 0 || TAILQ_FIRST(&t->keyed)->key != NULL);
+	assert(TAILQ_EMPTY(&t->unkeyed) ||
+	    TAILQ_LAST(&t->unkeyed, once_list)->key == NULL);
+}
+
 static void
 once_remove(struct once_table *t, struct once *r)
 {
@@ -87,6 +101,7 @@ once_remove(struct once_table *t, struct once *r)
 	} else
 		TAILQ_REMOVE(&t->unkeyed, r, link);
 	once_free(r);
+	once_assert_state(t);
 }
 
 void
@@ -199,6 +214,7 @@ once_add(struct once_table *t, struct once *r)
 			once_remove(t, old);
 	if (r->key == NULL) {
 		TAILQ_INSERT_TAIL(&t->unkeyed, r, link);
+		once_assert_state(t);
 		return;
 	}
 	if ((old = RB_FIND(once_tree, &t->tree, r)) != NULL)
@@ -206,6 +222,7 @@ once_add(struct once_table *t, struct once *r)
 	RB_INSERT(once_tree, &t->tree, r);
 	TAILQ_INSERT_TAIL(&t->keyed, r, link);
 	t->nkeyed++;
+	once_assert_state(t);
 }
 
 void

@@ -117,6 +117,7 @@ replay_create(struct store *s, struct tenant *t, struct conversation *there,
 	}
 	lock_take(&c->lck);
 	change_row(r->kind)->apply(t, c, r);
+	conversation_assert_state(c);
 	mark(s, &c->dirty, first);
 	lock_give(&c->lck);
 	tenant_insert(t, c);
@@ -193,6 +194,7 @@ replay_change(struct recovery *v, struct tenant *t, struct conversation *c,
 		rc = -1;
 	else if (rc == 1) {
 		row->apply(t, c, r);
+		conversation_assert_state(c);
 		mark(v->store, &c->dirty, r->lsn);
 	}
 	lock_give(&c->lck);

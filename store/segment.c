@@ -178,6 +178,17 @@ write_zeros(int fd, size_t off, size_t end)
 	return (0);
 }
 
+/* What is used was filled before, or lies behind what is ever filled. */
+static void
+segment_assert_state(const struct segment *seg)
+{
+	(void)seg;		/* for a build without assert */
+	assert(seg->fd != -1 && seg->used >= SEGMENT_HEADER);
+	assert(seg->filled <= seg->size);
+	assert(seg->used <= seg->filled || seg->used > seg->size ||
+	    seg->filled == seg->size);
+}
+
 /* Create a file under the first name for lsn first that is not taken. */
 static int
 create_file(struct segment *seg, uint64_t first)
@@ -262,6 +273,7 @@ segment_create(int dirfd, const char *store_id, uint64_t first, size_t fill,
 		goto fail;
 	if (fill_file(seg, store_id, first) == -1)
 		goto fail_created;
+	segment_assert_state(seg);
 	*seg_r = seg;
 	return (0);
 
@@ -301,6 +313,7 @@ segment_write(struct segment *seg, const struct segment_batch *b)
 	}
 	seg->used += sizeof(line) + b->records.len;
 	seg->last = b->lsn + b->count - 1;
+	segment_assert_state(seg);
 	return (0);
 }
 

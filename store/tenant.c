@@ -61,6 +61,22 @@ tenant_free(struct tenant *t)
 	free(t);
 }
 
+void
+tenant_assert_state(const struct tenant *t)
+{
+	const struct conversation *c;
+	int i;
+
+	lock_assert_held(&t->lck);
+	for (i = 0; i < NLISTS; i++)
+		assert(RB_EMPTY(&t->lists[i]) == (t->nconversations == 0));
+	assert(t->nconversations == 0 || !RB_EMPTY(&t->ids));
+	if ((c = TAILQ_FIRST(&t->tombs)) != NULL)
+		assert(!c->is_listed && !RB_EMPTY(&t->ids));
+	assert(!t->exists || t->level != TENANT_NAMED);
+	assert(t->created_lsn <= t->lsn || !t->exists);
+}
+
 struct conversation *
 tenant_find(struct tenant *t, const char *id)
 {
@@ -122,6 +138,7 @@ tenant_insert(struct tenant *t, struct conversation *c)
 	list_insert(t, c);
 	c->is_listed = true;
 	t->nconversations++;
+	tenant_assert_state(t);
 }
 
 void
@@ -134,6 +151,7 @@ tenant_unlist(struct tenant *t, struct conversation *c)
 	list_remove(t, c);
 	c->is_listed = false;
 	t->nconversations--;
+	tenant_assert_state(t);
 }
 
 void

@@ -66,6 +66,12 @@ struct tenant {
 	int64_t		 once_swept;		/* [t] ms, of once/, the last */
 };
 
+/*
+ * Check that its lists, tombstones and count tell the same, and that what is
+ * in memory is of its level.  Call with its lock held.
+ */
+void		 tenant_assert_state(const struct tenant *);
+
 /* A new tenant that nobody can find yet, of that level, or NULL. */
 struct tenant	*tenant_new(struct store *, const char *name,
 		    enum tenant_level);

@@ -75,6 +75,7 @@ timer_for(const struct conn *c)
 static void
 conn_assert_state(const struct conn *c)
 {
+	(void)c;		/* for a build without assert */
 	assert(c->source == SOURCE_CONN && c->fd >= 0);
 	assert(c->ex == NULL || c->ex->conn == c);
 	assert(c->ex == NULL || c->ex->state != RUNNING);

@@ -200,10 +200,10 @@ test('options, a path with blanks, and a careless umask', async () => {
 	assert.equal(await has(now, id), 200);
 });
 
-test('Ctrl-C ends both; a daemon that dies ends the rest', async () => {
+test('Ctrl-C ends both, and a closed terminal; so does a dead daemon', async () => {
 	const dir = path.join(top, 'e');
 	dirs.add(dir);
-	for (const how of ['SIGINT', 'SIGTERM', 'death']) {
+	for (const how of ['SIGINT', 'SIGTERM', 'SIGHUP', 'death']) {
 		const child = spawn(quickstart, ['--dir', dir, '--no-build'],
 		    { detached: true, env: { ...process.env, ...again.more },
 		    stdio: ['ignore', 'pipe', 'pipe'] });
@@ -215,8 +215,12 @@ test('Ctrl-C ends both; a daemon that dies ends the rest', async () => {
 		assert.equal(out, `${env.PAGE_URL}\n`);
 		if (how === 'death')
 			process.kill(Number(env.DAEMON_PID), 'SIGKILL');
-		else
+		else {
+			/* A terminal that closes takes no message. */
+			if (how === 'SIGHUP')
+				child.stderr.destroy();
 			process.kill(-child.pid, how);
+		}
 		await until(() => child.exitCode !== null ||
 		    child.signalCode !== null, 10_000, `end after ${how}`);
 		assert.equal(child.exitCode, how === 'death' ? 1 : 0, how);

@@ -1381,7 +1381,7 @@ no_memory_to_serve(void **state)
 
 	(void)state;
 	memset(body, 'x', LARGE);
-	durable = 1;
+	move(1, STORE_OK);
 	for (i = 0; i < 6; i++) {
 		buf_clear(&b);
 		put_request(&b, 1, FCGI_KEEP_CONN, "POST", uris[i % 3],

@@ -181,14 +181,15 @@ take_kid(struct admin_call *c, struct credential *key)
 	return (false);
 }
 
-/* The secret that is given, or 64 hex digits. */
+/* The secret that is given, or 64 hex digits: *is_new_r. */
 static bool
-take_secret(struct admin_call *c, struct credential *key)
+take_secret(struct admin_call *c, struct credential *key, bool *is_new_r)
 {
 	const json_t *secret = json_object_get(c->body, "secret");
 	unsigned char raw[32];
 
-	if (secret == NULL || json_is_null(secret)) {
+	*is_new_r = secret == NULL || json_is_null(secret);
+	if (*is_new_r) {
 		arc4random_buf(raw, sizeof(raw));
 		hex_encode((char *)key->secret, raw, sizeof(raw));
 		key->secret_len = 2 * sizeof(raw);
@@ -218,18 +219,21 @@ admin_jwt_keys_add(struct admin_call *c)
 	struct change change = { .kind = CHANGE_JWTKEY_ADD };
 	struct credential key = { .created_at = sys_now_ms() };
 	enum api_verdict verdict;
-	bool is_made;
+	bool is_made, is_new;
 
 	if (!input_members(c->body, members, c->rep) ||
-	    !take_kid(c, &key) || !take_secret(c, &key))
+	    !take_kid(c, &key) || !take_secret(c, &key, &is_new))
 		return (API_DONE);
 	change.credential = &key;
 	verdict = admin_commit(c, &change, &is_made);
 	if (is_made) {
 		add_credential(&c->rep->body, "jwt_key", "kid", &key);
-		buf_adds(&c->rep->body, ",\"secret\":");
-		buf_json(&c->rep->body, (const char *)key.secret,
-		    key.secret_len);
+		/* Who gave it has it; it need not stand in a terminal. */
+		if (is_new) {
+			buf_adds(&c->rep->body, ",\"secret\":");
+			buf_json(&c->rep->body, (const char *)key.secret,
+			    key.secret_len);
+		}
 		buf_addc(&c->rep->body, '}');
 	}
 	explicit_bzero(&key, sizeof(key));

@@ -41,7 +41,12 @@ async function story(name, reach)
 	assert.equal(it.ctl(['key', 'revoke', name, two.id]).status, 1);
 
 	const secret = it.addJwtKey(name, 'k1');
-	good(it.ctl(['jwt-key', 'add', name]));
+	/* A secret is shown if it is new to the caller, then alone. */
+	assert.match(good(it.ctl(['jwt-key', 'add', name])).out,
+	    /^secret +[0-9a-f]{64}$/m);
+	const own = good(it.ctl(['jwt-key', 'add', name, '--kid', 'own',
+	    '--secret-file', '-'], { input: 'y'.repeat(40) }));
+	assert.doesNotMatch(own.all, /secret|yyy/);
 	const jwts = good(it.ctl(['jwt-key', 'list', name])).out;
 	assert.match(jwts, /\bk1\b/);
 	assert.ok(!jwts.includes(secret));

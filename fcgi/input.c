@@ -154,7 +154,8 @@ load(const struct request *req, json_error_t *error)
 
 	tree = json_loadb(body.len == 0 ? "" : body.p, body.len, LOAD_FLAGS,
 	    error);
-	if (tree != NULL ||
+	/* Without memory to begin with jansson sets no text, and no code. */
+	if (tree != NULL || error->text[0] == '\0' ||
 	    json_error_code(error) != json_error_null_byte_in_key)
 		return (tree);
 	/* See null_key_note. */

@@ -58,7 +58,7 @@ is_at_rest(const struct conn *c)
 	return (c->ex == NULL && !has_output(c));
 }
 
-/* What this connection is waited for now. */
+/* What is this connection waited for? */
 static enum timer
 timer_for(const struct conn *c)
 {

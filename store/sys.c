@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -21,6 +20,12 @@ real_openat(int dirfd, const char *name, int flags, mode_t mode)
 	return (openat(dirfd, name, flags, mode));
 }
 
+static int
+real_flopenat(int dirfd, const char *name, int flags, mode_t mode)
+{
+	return (flopenat(dirfd, name, flags, mode));
+}
+
 const struct sys sys_real = {
 	.openat = real_openat,
 	.close = close,
@@ -35,6 +40,13 @@ const struct sys sys_real = {
 	.mkdirat = mkdirat,
 	.fstat = fstat,
 	.fstatat = fstatat,
+	.ftruncate = ftruncate,
+	.linkat = linkat,
+	.fstatvfs = fstatvfs,
+	.flopenat = real_flopenat,
+	.fdopendir = fdopendir,
+	.readdir = readdir,
+	.closedir = closedir,
 };
 
 const struct sys *sys = &sys_real;
@@ -202,7 +214,7 @@ sys_lockfile(int dirfd, const char *name, pid_t *holder_r)
 	char pid[16];
 	int fd, error, len;
 
-	fd = flopenat(dirfd, name,
+	fd = sys->flopenat(dirfd, name,
 	    O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (fd == -1) {
 		error = errno;
@@ -212,7 +224,7 @@ sys_lockfile(int dirfd, const char *name, pid_t *holder_r)
 		return (-1);
 	}
 	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) == -1 ||
+	if (sys->ftruncate(fd, 0) == -1 ||
 	    sys_writeall(fd, pid, (size_t)len) == -1) {
 		error = errno;
 		sys->close(fd);
@@ -233,20 +245,20 @@ sys_eachname(int dirfd, int (*visit)(const char *name, void *arg), void *arg)
 	fd = sys->openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd == -1)
 		return (-1);
-	if ((dir = fdopendir(fd)) == NULL) {
+	if ((dir = sys->fdopendir(fd)) == NULL) {
 		error = errno;
 		sys->close(fd);
 		errno = error;
 		return (-1);
 	}
-	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL) {
+	while (rc == 0 && (errno = 0, e = sys->readdir(dir)) != NULL) {
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			rc = visit(e->d_name, arg);
 	}
 	if (rc == 0 && errno != 0)
 		rc = -1;
 	error = errno;
-	closedir(dir);
+	sys->closedir(dir);
 	errno = error;
 	return (rc);
 }

@@ -3,8 +3,10 @@
 
 #include <sys/types.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +30,13 @@ struct sys {
 	int	 (*mkdirat)(int, const char *, mode_t);
 	int	 (*fstat)(int, struct stat *);
 	int	 (*fstatat)(int, const char *, struct stat *, int);
+	int	 (*ftruncate)(int, off_t);
+	int	 (*linkat)(int, const char *, int, const char *, int);
+	int	 (*fstatvfs)(int, struct statvfs *);
+	int	 (*flopenat)(int, const char *, int, mode_t);
+	DIR	*(*fdopendir)(int);
+	struct dirent *(*readdir)(DIR *);
+	int	 (*closedir)(DIR *);
 };
 
 /* The table in force; written only by tests, before any thread runs. */

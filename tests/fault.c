@@ -23,7 +23,7 @@ static struct {
 	unsigned	 gate;		/* [f] calls that stop */
 	int		 waiting;	/* [f] calls standing at the gate */
 	int		 passes;	/* [f] how many of them may go on */
-	unsigned long	 count[13];	/* [f] */
+	unsigned long	 count[FAULT_CALLS];	/* [f] */
 } fault = { .lck = LOCK_INITIALIZER(LOCK_LOG) };
 
 /* In place of an errno: the process ends. */
@@ -186,6 +186,75 @@ fault_fstatat(int dirfd, const char *name, struct stat *st, int flags)
 	    sys_real.fstatat(dirfd, name, st, flags));
 }
 
+static int
+fault_ftruncate(int fd, off_t len)
+{
+	int error = enter(FAULT_FTRUNCATE);
+
+	return (error != 0 ? fail(error) : sys_real.ftruncate(fd, len));
+}
+
+static int
+fault_linkat(int olddir, const char *old, int newdir, const char *new,
+    int flags)
+{
+	int error = enter(FAULT_LINKAT);
+
+	return (error != 0 ? fail(error) :
+	    sys_real.linkat(olddir, old, newdir, new, flags));
+}
+
+static int
+fault_fstatvfs(int fd, struct statvfs *st)
+{
+	int error = enter(FAULT_FSTATVFS);
+
+	return (error != 0 ? fail(error) : sys_real.fstatvfs(fd, st));
+}
+
+static int
+fault_flopenat(int dirfd, const char *name, int flags, mode_t mode)
+{
+	int error = enter(FAULT_FLOPENAT);
+
+	return (error != 0 ? fail(error) :
+	    sys_real.flopenat(dirfd, name, flags, mode));
+}
+
+static DIR *
+fault_fdopendir(int fd)
+{
+	int error = enter(FAULT_FDOPENDIR);
+
+	if (error == 0)
+		return (sys_real.fdopendir(fd));
+	errno = error;
+	return (NULL);
+}
+
+static struct dirent *
+fault_readdir(DIR *dir)
+{
+	int error = enter(FAULT_READDIR);
+
+	/* At the end of the folder errno stays, which sys_eachname zeroed. */
+	if (error == 0) {
+		errno = 0;
+		return (sys_real.readdir(dir));
+	}
+	errno = error;
+	return (NULL);
+}
+
+static int
+fault_closedir(DIR *dir)
+{
+	int error = enter(FAULT_CLOSEDIR), rc;
+
+	rc = sys_real.closedir(dir);
+	return (error != 0 ? fail(error) : rc);
+}
+
 static const struct sys fault_table = {
 	.openat = fault_openat,
 	.close = fault_close,
@@ -200,6 +269,13 @@ static const struct sys fault_table = {
 	.mkdirat = fault_mkdirat,
 	.fstat = fault_fstat,
 	.fstatat = fault_fstatat,
+	.ftruncate = fault_ftruncate,
+	.linkat = fault_linkat,
+	.fstatvfs = fault_fstatvfs,
+	.flopenat = fault_flopenat,
+	.fdopendir = fault_fdopendir,
+	.readdir = fault_readdir,
+	.closedir = fault_closedir,
 };
 
 void
@@ -270,7 +346,7 @@ fault_count(unsigned mask)
 	int i;
 
 	lock_take(&fault.lck);
-	for (i = 0; i < 13; i++) {
+	for (i = 0; i < FAULT_CALLS; i++) {
 		if ((mask & (1U << i)) != 0)
 			n += fault.count[i];
 	}

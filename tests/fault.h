@@ -21,6 +21,7 @@
  */
 
 /* One bit a row of the table. */
+#define FAULT_CALLS	20
 enum fault_call {
 	FAULT_OPENAT = 1 << 0,
 	FAULT_CLOSE = 1 << 1,
@@ -35,7 +36,14 @@ enum fault_call {
 	FAULT_MKDIRAT = 1 << 10,
 	FAULT_FSTAT = 1 << 11,
 	FAULT_FSTATAT = 1 << 12,
-	FAULT_ANY = (1 << 13) - 1
+	FAULT_FTRUNCATE = 1 << 13,
+	FAULT_LINKAT = 1 << 14,
+	FAULT_FSTATVFS = 1 << 15,
+	FAULT_FLOPENAT = 1 << 16,
+	FAULT_FDOPENDIR = 1 << 17,
+	FAULT_READDIR = 1 << 18,
+	FAULT_CLOSEDIR = 1 << 19,
+	FAULT_ANY = (1 << FAULT_CALLS) - 1
 };
 
 /* Put the table of faults in force.  Before any thread runs. */
@@ -43,7 +51,7 @@ void	 fault_init(void);
 
 /*
  * The n-th call from now (1 is the next), counting only the calls in mask,
- * fails with error, once or for ever after.  A failing close has closed; a
+ * fails with error, once or for ever after.  A failing close or closedir has closed; a
  * failing write or pwritev has written half of its bytes.
  */
 void	 fault_arm(int n, int error);

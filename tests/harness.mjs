@@ -223,12 +223,14 @@ class Instance {
 		return this.child?.exitCode;
 	}
 
-	/** Start only the daemon, as an operator's shell would. */
-	async restart({ wait = true } = {})
+	/** Start only the daemon, as an operator's shell would.  more: variables
+	 * of its environment. */
+	async restart({ wait = true, more } = {})
 	{
 		const fd = fs.openSync(path.join(this.dir, 'rememberd.log'), 'a');
 		const child = spawn('sh', ['-c', `exec ${this.env.DAEMON_CMD}`],
-		    { stdio: ['ignore', fd, fd], env, cwd: root });
+		    { stdio: ['ignore', fd, fd], env: { ...env, ...more },
+			cwd: root });
 		fs.closeSync(fd);
 		this.child = child;
 		this.pid = child.pid;
@@ -413,6 +415,7 @@ export async function start({ include, args = [], dir = scratch() } = {})
 /**
  * For a test file: one instance for all its tests, and a test() after each of
  * which the log is judged.  setup(instance) runs before the first of them.
+ * skip: why nothing of it can be done here, or false.
  *
  *	const { test, it } = suite({ include });	it.req(...)
  */
@@ -428,6 +431,8 @@ export function suite(options = {})
 		},
 	});
 	before(async () => {
+		if (options.skip)
+			return;
 		try {
 			const instance = await start(options);
 			holder.instance = instance;
@@ -440,8 +445,8 @@ export function suite(options = {})
 		await holder.instance?.stop({ keep: holder.failed });
 	});
 	const test = (name, fn, { timeout = 60_000 } = {}) => {
-		nodeTest(`${file}: ${name}`, { timeout: timeout * patience },
-		    async (t) => {
+		nodeTest(`${file}: ${name}`, { timeout: timeout * patience,
+			skip: options.skip }, async (t) => {
 			if (holder.error !== undefined) {
 				const e = holder.error;
 				holder.error = new Error('not set up');

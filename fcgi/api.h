@@ -39,6 +39,10 @@ api_handler	 api_item_delete;
 api_handler	 api_response_create;
 api_handler	 api_models_list;
 
+/* health.c */
+api_handler	 api_healthz;
+api_handler	 api_readyz;
+
 /* api_admin.c: everything under /admin/v1, control socket only */
 api_handler	 api_admin;
 

@@ -20,6 +20,7 @@
 #include "store/log.h"
 #include "store/store.h"
 #include "store/sys.h"
+#include "tally.h"
 #include "worker.h"
 
 /* Exit codes besides 0. */
@@ -322,7 +323,11 @@ start(struct daemon *d)
 		log_err("start the helpers");
 		return (-1);
 	}
-	o.helper = d->helper;
+	if ((d->edge.tallies = tallies_new(o.n)) == NULL) {
+		log_err("start the workers");
+		return (-1);
+	}
+	o.helper = d->edge.helper = d->helper;
 	o.public_fd = d->public.fd;
 	o.control_fd = d->control.fd;
 	d->edge.started_at = sys_now_ms();
@@ -346,6 +351,7 @@ stop(struct daemon *d)
 	helper_free(d->helper);
 	if (d->workers != NULL)
 		workers_free(d->workers);
+	tallies_free(d->edge.tallies);
 	if (d->edge.store != NULL)
 		rc = store_close(d->edge.store);
 	return (rc);

@@ -6,6 +6,7 @@
 
 #include "cors.h"
 #include "reply.h"
+#include "tally.h"
 
 /* An error's message: one with a client's words in it is cut here. */
 #define MESSAGE_MAX	2048
@@ -91,6 +92,8 @@ static const struct {
 };
 
 #define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
+_Static_assert(NELEMS(reasons) < TALLY_STATUSES,
+    "a tally has no place for it");
 
 /* --- text --------------------------------------------------------------- */
 
@@ -160,6 +163,8 @@ void
 reply_start(struct reply *rep, int status)
 {
 	rep->status = status;
+	rep->code = NULL;
+	rep->type = NULL;
 	buf_clear(&rep->headers);
 	buf_clear(&rep->body);
 	rep->lsn = 0;
@@ -246,6 +251,7 @@ put_error(struct reply *rep, int status, const char *code, const char *param,
 
 	reply_start(rep, status);
 	rep->lsn = lsn;
+	rep->code = code;
 	buf_adds(out, "{\"error\":{\"message\":");
 	add_utf8(&text, message, len, MESSAGE_MAX);
 	buf_json(out, text.data, text.len);
@@ -342,15 +348,31 @@ reply_unsure(struct reply *rep)
 
 /* --- writing ------------------------------------------------------------ */
 
-static const char *
-reason_of(int status)
+size_t
+reply_place(int status)
 {
 	size_t i;
 
 	for (i = 0; i < NELEMS(reasons); i++)
 		if (reasons[i].status == status)
-			return (reasons[i].reason);
-	return ("Status");
+			break;
+	return (i);
+}
+
+int
+reply_status(size_t place)
+{
+	if (place > NELEMS(reasons))
+		return (-1);
+	return (place < NELEMS(reasons) ? reasons[place].status : 0);
+}
+
+static const char *
+reason_of(int status)
+{
+	size_t place = reply_place(status);
+
+	return (place < NELEMS(reasons) ? reasons[place].reason : "Status");
 }
 
 static bool
@@ -368,8 +390,10 @@ write_head(const struct reply *rep, const struct request *req,
 	buf_addc(out, ' ');
 	buf_adds(out, reason_of(rep->status));
 	if (has_body(rep->status)) {
-		buf_adds(out, "\r\nContent-Type: application/json"
-		    "\r\nContent-Length: ");
+		buf_adds(out, "\r\nContent-Type: ");
+		buf_adds(out, rep->type != NULL ? rep->type :
+		    "application/json");
+		buf_adds(out, "\r\nContent-Length: ");
 		buf_addu(out, rep->body.len);
 	}
 	buf_adds(out, "\r\nX-Request-Id: ");

@@ -16,8 +16,10 @@
  */
 struct reply {
 	int		 status;
+	const char	*code;		/* of an error; static, or NULL */
+	const char	*type;		/* of the body; NULL: JSON */
 	struct buf	 headers;	/* whole lines, CRLF ended */
-	struct buf	 body;		/* JSON, or empty */
+	struct buf	 body;		/* may be empty */
 	uint64_t	 lsn;		/* to be durable before it is sent */
 	bool		 is_change;	/* unsure when the journal breaks */
 };
@@ -25,7 +27,7 @@ struct reply {
 void	 reply_init(struct reply *);
 void	 reply_fini(struct reply *);
 
-/* Begin anew with this status: headers, body and lsn are forgotten. */
+/* Begin anew with this status: all else is forgotten. */
 void	 reply_start(struct reply *, int status);
 /* One more header line; control characters in the value are left out. */
 void	 reply_header(struct reply *, const char *name, const char *fmt, ...)
@@ -63,11 +65,17 @@ void	 reply_precondition(struct reply *, uint64_t version);
 void	 reply_unsure(struct reply *);
 
 /*
- * Append the CGI response (Status:, Content-Type: application/json,
- * X-Request-Id, Content-Length, the headers, those of CORS, an empty line, the
+ * Append the CGI response (Status:, Content-Type, X-Request-Id,
+ * Content-Length, the headers, those of CORS, an empty line, the
  * body unless the method was HEAD) to out.  A reply that ran out of memory
  * becomes a 503.  Returns false if not even that could be appended.
  */
 bool	 reply_write(struct reply *, const struct request *, struct buf *out);
+
+/* Statuses that replies have, by a small number from 0 on, for who counts
+ * them; the highest stands for any other. */
+size_t	 reply_place(int status);
+/* And back: 0 for any other, -1 beyond the last. */
+int	 reply_status(size_t place);
 
 #endif /* !REPLY_H */

@@ -12,6 +12,8 @@
 #include "store/store.h"
 
 struct conf;
+struct helper;
+struct tallies;
 
 /*
  * One request as a bounded, read-only view.  wire.c has read it whole, so the
@@ -40,6 +42,9 @@ struct edge {
 	unsigned char		 jwt_secret[KEY_SECRET_MAX];
 	size_t			 jwt_secret_len;
 	int64_t			 started_at;	/* ms since the epoch */
+	/* What /metrics tells of; NULL where no worker runs. */
+	struct helper		*helper;
+	struct tallies		*tallies;
 };
 
 /* Who asks; filled by auth_request. */
@@ -63,6 +68,7 @@ struct request {
 	struct span	 segments[REQUEST_SEGMENTS];	/* decoded */
 	size_t		 nsegments;
 	bool		 is_path_bad;	/* could not be decoded: 404 */
+	unsigned int	 route;		/* see route.h; 0: none yet */
 	struct pair	*query;		/* in order */
 	size_t		 nquery;
 	struct span	 body;

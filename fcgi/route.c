@@ -4,6 +4,7 @@
 #include "auth.h"
 #include "cors.h"
 #include "route.h"
+#include "tally.h"
 
 /* One row an endpoint.  "{}" stands for any segment but an empty one; "*" at
  * the end for all that follow. */
@@ -11,7 +12,7 @@ struct route {
 	unsigned int	 methods;	/* enum method; GET takes HEAD along */
 	const char	*pattern;
 	api_handler	*handler;
-	enum { READ, WRITE, OPERATOR } needs;
+	enum { READ, WRITE, OPERATOR, NOTHING } needs;
 };
 
 #define ADMIN_METHODS	(METHOD_GET | METHOD_POST | METHOD_DELETE)
@@ -31,10 +32,13 @@ static const struct route routes[] = {
 	    WRITE },
 	{ METHOD_POST, "/v1/responses", api_response_create, WRITE },
 	{ METHOD_GET, "/v1/models", api_models_list, READ },
-	{ ADMIN_METHODS, "/admin/v1/*", api_admin, OPERATOR }
+	{ ADMIN_METHODS, "/admin/v1/*", api_admin, OPERATOR },
+	{ METHOD_GET, "/healthz", api_healthz, NOTHING },
+	{ METHOD_GET, "/readyz", api_readyz, NOTHING }
 };
 
 #define NROUTES	(sizeof(routes) / sizeof(routes[0]))
+_Static_assert(NROUTES < TALLY_ROUTES, "a tally has no place for it");
 
 /* Does one segment, at index i of the path, fit this piece of a pattern? */
 static bool
@@ -65,29 +69,34 @@ matches(const struct request *req, const char *pattern)
 	return (i == req->nsegments);
 }
 
-/* The operator's rows are on the control socket, and there alone. */
+/* The operator's rows are on the control socket, and there alone; what needs
+ * nothing is on both. */
 static bool
 is_offered(const struct request *req, const struct route *r)
 {
-	return ((r->needs == OPERATOR) == req->is_control &&
+	return ((r->needs == NOTHING ||
+	    (r->needs == OPERATOR) == req->is_control) &&
 	    matches(req, r->pattern));
 }
 
 /* All methods that the path takes; 0: no such path.  *route_r: the row for
- * this request's method, or NULL. */
+ * this request's method, or NULL.  Sets req.route, the same for each. */
 static unsigned int
-look_up(const struct request *req, const struct route **route_r)
+look_up(struct request *req, const struct route **route_r)
 {
 	unsigned int method, known = 0;
 	size_t i;
 
 	*route_r = NULL;
+	req->route = 0;
 	if (req->is_path_bad)
 		return (0);
 	method = req->method == METHOD_HEAD ? METHOD_GET : req->method;
 	for (i = 0; i < NROUTES; i++) {
 		if (!is_offered(req, &routes[i]))
 			continue;
+		if (known == 0)
+			req->route = (unsigned int)i + 1;
 		known |= routes[i].methods;
 		if ((routes[i].methods & method) != 0)
 			*route_r = &routes[i];
@@ -160,7 +169,7 @@ admit(struct request *req, struct reply *rep, const struct route *r,
 	enum api_verdict verdict;
 
 	*goes_on_r = true;
-	if (r->needs == OPERATOR)
+	if (r->needs == OPERATOR || r->needs == NOTHING)
 		return (API_DONE);
 	if (req->caller.tenant == NULL &&
 	    (verdict = auth_request(req, rep)) != API_DONE)
@@ -175,6 +184,22 @@ admit(struct request *req, struct reply *rep, const struct route *r,
 		*goes_on_r = false;
 	}
 	return (API_DONE);
+}
+
+const char *
+route_pattern(unsigned int route, unsigned int *methods_r)
+{
+	size_t i;
+
+	*methods_r = 0;
+	if (route > NROUTES)
+		return (NULL);
+	if (route == 0)
+		return ("");
+	for (i = 0; i < NROUTES; i++)
+		if (strcmp(routes[i].pattern, routes[route - 1].pattern) == 0)
+			*methods_r |= routes[i].methods;
+	return (routes[route - 1].pattern);
 }
 
 enum api_verdict

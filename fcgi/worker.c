@@ -99,10 +99,14 @@ listen_try(struct worker *w)
 
 /* No descriptors, or enough connections: leave the rest in the queue. */
 static void
-accept_pause(struct worker *w, const char *why)
+accept_pause(struct worker *w, enum pause pause)
 {
+	static const char *const why[] = { "too many", "no descriptors" };
+
+	counter_add(&w->tally->pauses[pause], 1);
 	if (w->now >= w->complain_again) {
-		log_warnx("accept paused: %s, %u connections", why, w->nconns);
+		log_warnx("accept paused: %s, %u connections", why[pause],
+		    w->nconns);
 		w->complain_again = w->now + COMPLAIN_MS;
 	}
 	listen_end(w);
@@ -172,17 +176,18 @@ accept_some(struct worker *w, const struct listener *l)
 
 	for (i = 0; i < ACCEPTS_MAX; i++) {
 		if (pick_worker(w)->nconns >= w->pool->max_conns) {
-			accept_pause(w, "too many");
+			accept_pause(w, PAUSE_CONNECTIONS);
 			return;
 		}
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd != -1) {
+			counter_add(&w->tally->accepted, 1);
 			take_in(w, fd, l->is_control);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
-			accept_pause(w, "no descriptors");
+			accept_pause(w, PAUSE_DESCRIPTORS);
 			reserve_give(w);
 		} else if (errno != EAGAIN && errno != EINTR &&
 		    errno != ECONNABORTED)
@@ -317,7 +322,8 @@ worker_run(void *arg)
 			log_err("epoll_wait");
 			abort();
 		}
-		w->now = sys_monotonic_ms();
+		w->now_us = sys_monotonic_us();
+		w->now = w->now_us / 1000;
 		for (i = 0; i < n; i++)
 			see_to(w, &events[i]);
 		run_timers(w);
@@ -384,7 +390,9 @@ worker_init(struct worker *w, struct workers *pool)
 
 	w->pool = pool;
 	w->edge = pool->o.edge;
-	w->now = sys_monotonic_ms();
+	w->tally = &w->edge->tallies->v[w - pool->v];
+	w->now_us = sys_monotonic_us();
+	w->now = w->now_us / 1000;
 	w->listen_again = INT64_MAX;	/* until the pool is open */
 	w->reserve[0] = w->reserve[1] = -1;
 	w->epfd = w->wake.fd = w->gifts.fd = w->give_fd = -1;
@@ -476,6 +484,7 @@ workers_stop(struct workers *pool)
 {
 	unsigned int i;
 
+	atomic_store(&pool->o.edge->tallies->is_stopping, true);
 	atomic_store(&pool->is_stopping, true);
 	wake_all(pool);
 	for (i = 0; i < pool->nstarted; i++) {

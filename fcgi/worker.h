@@ -19,7 +19,7 @@
 struct workers;
 
 struct workers_options {
-	const struct edge *edge;	/* borrowed */
+	const struct edge *edge;	/* borrowed; its tallies are for n */
 	struct helper	*helper;	/* borrowed */
 	unsigned int	 n;
 	int		 public_fd;	/* listeners, non-blocking, borrowed */

@@ -137,6 +137,7 @@ conn_open(struct worker *w, int fd, bool is_control)
 	if (epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&w->conns, c, entry);
+	counter_add(&w->tally->open, 1);
 	return;
 
 fail:
@@ -161,6 +162,7 @@ conn_close(struct conn *c)
 	close(c->fd);
 	c->fd = -1;
 	TAILQ_REMOVE(&w->conns, c, entry);
+	tally_less(&w->tally->open);
 	atomic_fetch_sub(&w->nconns, 1);
 	/* An event of this round may still point to it. */
 	TAILQ_INSERT_TAIL(&w->dead, c, entry);
@@ -212,6 +214,7 @@ write_out(struct conn *c)
 		return (false);
 	}
 	set_timer(c, TIMER_WRITE);
+	counter_add(&c->worker->tally->sent, (uint64_t)n);
 	c->out.len -= (size_t)n;
 	memmove(c->out.data, c->out.data + n, c->out.len);
 	if (c->out.len > 0)
@@ -239,6 +242,7 @@ write_records(struct conn *c)
 		return (false);
 	}
 	ex->sent += (size_t)n;
+	counter_add(&c->worker->tally->sent, (uint64_t)n);
 	if (ex->sent == wire_frame_size(response.len))
 		return (true);
 	set_timer(c, TIMER_WRITE);
@@ -393,6 +397,9 @@ conn_read(struct conn *c)
 
 	for (i = 0; i < READS_MAX; i++) {
 		n = recv(c->fd, input, WORKER_INPUT, 0);
+		if (n > 0)
+			counter_add(&c->worker->tally->received,
+			    (uint64_t)n);
 		if (n == 0)
 			take_eof(c);
 		else if (n == -1 && errno != EAGAIN && errno != EINTR)

@@ -42,6 +42,32 @@ struct warm {
 static void exchange_run(struct exchange *);
 static void take_back(struct worker *);
 
+/* --- counting ----------------------------------------------------------- */
+
+_Static_assert(WRITING + 1 == TALLY_STATES, "each state has its gauge");
+
+static void
+exchange_enter(struct exchange *ex, enum exchange_state state)
+{
+	struct tally *t = ex->conn->worker->tally;
+
+	tally_less(&t->in_hand[ex->state]);
+	counter_add(&t->in_hand[state], 1);
+	ex->state = state;
+}
+
+/* It ends, in whatever state. */
+static void
+exchange_count(const struct worker *w, const struct exchange *ex)
+{
+	if (ex->state == WRITING &&
+	    ex->sent == wire_frame_size(ex->response.len))
+		tally_answered(w->tally, &ex->req, ex->reply.status,
+		    ex->reply.code, sys_monotonic_us() - ex->begun_us);
+	else
+		counter_add(&w->tally->dropped, 1);
+}
+
 /* --- memory ------------------------------------------------------------- */
 
 static struct exchange *
@@ -87,6 +113,7 @@ shrink(struct buf *b)
 static void
 exchange_recycle(struct worker *w, struct exchange *ex)
 {
+	tally_less(&w->tally->in_hand[ex->state]);
 	request_fini(&ex->req);
 	if (w->nspare == SPARE_MAX) {
 		exchange_free(ex);
@@ -108,6 +135,7 @@ exchange_drop(struct exchange *ex)
 
 	c->ex = NULL;
 	ex->conn = NULL;
+	exchange_count(w, ex);
 	if (ex->state == AWAY) {
 		ex->wire = c->wire;
 		c->wire = NULL;
@@ -143,7 +171,7 @@ exchange_fini(struct worker *w)
 static void
 exchange_write(struct exchange *ex)
 {
-	ex->state = WRITING;
+	exchange_enter(ex, WRITING);
 	if (!reply_write(&ex->reply, &ex->req, &ex->response))
 		ex->conn->is_last = true;
 }
@@ -176,7 +204,7 @@ exchange_park(struct exchange *ex)
 	struct worker *w = ex->conn->worker;
 	struct exchange *before;
 
-	ex->state = PARKED;
+	exchange_enter(ex, PARKED);
 	TAILQ_FOREACH_REVERSE(before, &w->parked, exchanges, entry)
 		if (before->reply.lsn <= ex->reply.lsn)
 			break;
@@ -233,7 +261,7 @@ warm_start(struct exchange *ex)
 		return (false);
 	}
 	ex->warm = warm;
-	ex->state = COLD;
+	exchange_enter(ex, COLD);
 	return (true);
 }
 
@@ -295,7 +323,7 @@ exchange_busy(struct exchange *ex)
 		exchange_done(ex);
 		return;
 	}
-	ex->state = BUSY;
+	exchange_enter(ex, BUSY);
 	busy_insert(w, ex);
 	want(w, UINT64_MAX);
 }
@@ -368,7 +396,7 @@ away_start(struct exchange *ex)
 	ex->job.run = away_run;
 	ex->job.box = w->box;
 	ex->is_aborted = false;
-	ex->state = AWAY;
+	exchange_enter(ex, AWAY);
 	return (helper_run(w->pool->o.helper, &ex->job) == 0);
 }
 
@@ -377,7 +405,7 @@ away_start(struct exchange *ex)
 static void
 exchange_judge(struct exchange *ex, enum api_verdict verdict)
 {
-	ex->state = RUNNING;
+	exchange_enter(ex, RUNNING);
 	switch (verdict) {
 	case API_DONE:
 		exchange_done(ex);
@@ -401,7 +429,7 @@ exchange_run(struct exchange *ex)
 	reply_start(&ex->reply, 0);
 	if (ex->req.body.len >= LARGE_BODY && away_start(ex))
 		return;
-	ex->state = RUNNING;
+	exchange_enter(ex, RUNNING);
 	exchange_judge(ex, route_dispatch(&ex->req, &ex->reply));
 }
 
@@ -420,7 +448,7 @@ away_end(struct worker *w, struct exchange *ex)
 		return;
 	}
 	if (ex->is_aborted) {
-		ex->state = RUNNING;
+		exchange_enter(ex, RUNNING);
 		conn_abort(c);
 		return;
 	}
@@ -473,6 +501,8 @@ exchange_begin(struct conn *conn, int status)
 	ex->conn = conn;
 	conn->ex = ex;
 	ex->state = RUNNING;
+	counter_add(&conn->worker->tally->in_hand[RUNNING], 1);
+	ex->begun_us = conn->worker->now_us;
 	ex->sent = 0;
 	ex->rounds = 0;
 	ex->busy_until = 0;

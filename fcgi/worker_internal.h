@@ -14,6 +14,7 @@
 #include "reply.h"
 #include "request.h"
 #include "store/lock.h"
+#include "tally.h"
 #include "wire.h"
 #include "worker.h"
 
@@ -98,6 +99,7 @@ struct exchange {
 	struct request	 req;
 	struct reply	 reply;
 	struct buf	 response;	/* WRITING: the CGI response */
+	int64_t		 begun_us;	/* monotonic; it had arrived */
 	size_t		 sent;		/* of its records */
 	unsigned int	 rounds;	/* times it was cold */
 	int64_t		 busy_until;	/* BUSY: then 503 */
@@ -114,7 +116,9 @@ struct worker {
 	struct wake { enum source source; int fd; } wake; /* SOURCE_WAKE */
 	struct store_waiter *waiter;	/* writes to wake.fd */
 	struct helper_box *box;		/* so does this one; shared */
+	struct tally	*tally;		/* what it counts; others read it */
 	int64_t		 now;		/* ms, monotonic, of this round */
+	int64_t		 now_us;	/* the same */
 
 	struct listener	 listeners[2];
 	bool		 is_listening;

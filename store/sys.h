@@ -96,5 +96,6 @@ int	 sys_eachname(int dirfd, int (*visit)(const char *name, void *arg),
 int64_t	 sys_now_ns(void);
 int64_t	 sys_now_ms(void);
 int64_t	 sys_monotonic_ms(void);
+int64_t	 sys_monotonic_us(void);
 
 #endif /* !SYS_H */

@@ -44,6 +44,8 @@ HANDLER(api_item_delete)
 HANDLER(api_response_create)
 HANDLER(api_models_list)
 HANDLER(api_admin)
+HANDLER(api_healthz)
+HANDLER(api_readyz)
 
 /* "Bearer read write", and so on: what it says is allowed. */
 enum api_verdict
@@ -323,6 +325,53 @@ control(void **state)
 	is_control = false;
 }
 
+/* Who watches needs no token, on either socket. */
+static void
+watched(void **state)
+{
+	(void)state;
+	for (is_control = false; ; is_control = true) {
+		ask("GET", "/healthz");
+		assert_string_equal(called, "api_healthz");
+		ask("HEAD", "/readyz");
+		assert_string_equal(called, "api_readyz");
+		assert_int_equal(asked, 0);
+		ask("POST", "/readyz");
+		assert_status(405);
+		assert_has("Allow: GET, HEAD, OPTIONS\r\n");
+		ask("GET", "/v1/healthz");
+		assert_status(404);
+		if (is_control)
+			break;
+	}
+	is_control = false;
+}
+
+/* Paths are counted by their pattern, whatever becomes of the request. */
+static void
+patterns(void **state)
+{
+	unsigned int methods, route, n;
+
+	(void)state;
+	ask("GET", "/v1/conversations/c");
+	route = req.route;
+	assert_string_equal(route_pattern(route, &methods),
+	    "/v1/conversations/{}");
+	assert_int_equal(methods, METHOD_GET | METHOD_POST | METHOD_PATCH |
+	    METHOD_DELETE);
+	ask("DELETE", "/v1/conversations/d");
+	assert_int_equal(req.route, route);
+	ask("PUT", "/v1/conversations/d");
+	assert_int_equal(req.route, route);
+	ask("GET", "/v1/nothing");
+	assert_int_equal(req.route, 0);
+	assert_string_equal(route_pattern(0, &methods), "");
+	for (n = 0; route_pattern(n, &methods) != NULL; n++)
+		;
+	assert_true(n > 10 && route_pattern(n + 1, &methods) == NULL);
+}
+
 /* --- pages of other origins --------------------------------------------- */
 
 static void
@@ -467,6 +516,8 @@ main(void)
 		cmocka_unit_test(scopes),
 		cmocka_unit_test(again),
 		cmocka_unit_test(control),
+		cmocka_unit_test(watched),
+		cmocka_unit_test(patterns),
 		cmocka_unit_test(preflights),
 		cmocka_unit_test(replies_to_pages)
 	};

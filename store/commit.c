@@ -418,6 +418,8 @@ store_commit(struct store *s, struct tenant *t, const struct change *ch,
 	assert(row != NULL);
 	lock_assert_none();
 	memset(o, 0, sizeof(*o));
+	if (s->o.read_only)
+		return (STORE_SICK);
 	if ((err = store_err_of(journal_room(s->journal, change_size(ch)))) !=
 	    STORE_OK)
 		return (err);

@@ -11,6 +11,7 @@
 #include "document.h"
 #include "load.h"
 #include "log.h"
+#include "readonly.h"
 #include "store_internal.h"
 #include "sys.h"
 
@@ -31,30 +32,61 @@ struct load {
 	enum store_err	 err;
 };
 
-/* What a crash left half written; it was never the truth. */
+/* What a crash left half written, or a daemon writes: never the truth. */
 static void
-unlink_temporary(int dirfd, const char *name)
+unlink_temporary(const struct store *s, int dirfd, const char *name)
 {
 
-	if (sys->unlinkat(dirfd, name, 0) == -1)
+	if (!s->o.read_only && sys->unlinkat(dirfd, name, 0) == -1)
 		log_warn("unlink %s", name);
 }
+
+struct clean {
+	struct store	*store;
+	int		 fd;
+};
 
 static int
 visit_temporary(const char *name, void *arg)
 {
+	const struct clean *c = arg;
 
 	if (atomicfile_is_temporary(name))
-		unlink_temporary(*(const int *)arg, name);
+		unlink_temporary(c->store, c->fd, name);
 	return (0);
 }
 
 void
-load_clean(int dirfd)
+load_clean(struct store *s, int dirfd)
 {
+	struct clean c = { s, dirfd };
 
-	if (sys_eachname(dirfd, visit_temporary, &dirfd) == -1)
+	if (!s->o.read_only && sys_eachname(dirfd, visit_temporary, &c) == -1)
 		log_warn("list what a crash left");
+}
+
+/* Errno says why a folder of the tenant's cannot be read: see readonly.h. */
+static bool
+passes_folder(const struct load *l, const char *sub)
+{
+	char file[TENANT_NAME_MAX + 32], lost[TENANT_NAME_MAX + 32];
+
+	(void)snprintf(file, sizeof(file), "tenants/%s/%s", l->tenant->name,
+	    sub);
+	(void)snprintf(lost, sizeof(lost), "all of tenant %s in it",
+	    l->tenant->name);
+	return (readonly_passes(l->tenant->store, file, lost));
+}
+
+/* As sys_eachname does, for the folder sub that is read. */
+static int
+each_name(struct load *l, const char *sub, int (*visit)(const char *, void *),
+    void *arg)
+{
+	int rc;
+
+	rc = readonly_each(l->tenant->store, l->fd, visit, arg);
+	return (rc == -1 && passes_folder(l, sub) ? 0 : rc);
 }
 
 /* --- conversations ------------------------------------------------------ */
@@ -160,6 +192,7 @@ load_conversation(struct load *l, const char *name, const char *id)
 	enum document_state state;
 	enum store_err err = STORE_OK;
 	const char *why;
+	char label[QUARANTINE_LABEL];
 	char *data;
 	size_t len;
 
@@ -174,6 +207,9 @@ load_conversation(struct load *l, const char *name, const char *id)
 		why = "it cannot be read";
 		break;
 	default:
+		load_label(l->tenant, name, label);
+		if (readonly_passes_label(l->tenant->store, label))
+			return (STORE_OK);
 		log_warn("tenant %s: read %s", l->tenant->name, name);
 		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
 	}
@@ -192,15 +228,16 @@ static int
 visit_conversation(const char *name, void *arg)
 {
 	struct load *l = arg;
-	char id[ID_SIZE];
+	char id[ID_SIZE], label[QUARANTINE_LABEL];
 
 	if (atomicfile_is_temporary(name)) {
-		unlink_temporary(l->fd, name);
+		unlink_temporary(l->tenant->store, l->fd, name);
 		return (0);
 	}
 	if (!document_id(name, id)) {
-		log_warnx("tenant %s: %s is no document and is left alone",
-		    l->tenant->name, name);
+		load_label(l->tenant, name, label);
+		problem_note_label(l->tenant->store, LOG_LEVEL_WARN, label,
+		    "it is no document and is left alone");
 		return (0);
 	}
 	l->err = load_conversation(l, name, id);
@@ -242,9 +279,9 @@ cmp_name(const void *a, const void *b)
 }
 
 struct names {
-	int	  fd;
-	char	**v;
-	size_t	  n;
+	struct load	 *load;
+	char		**v;
+	size_t		  n;
 };
 
 static int
@@ -254,7 +291,7 @@ visit_name(const char *name, void *arg)
 	char **v;
 
 	if (atomicfile_is_temporary(name))
-		unlink_temporary(l->fd, name);
+		unlink_temporary(l->load->tenant->store, l->load->fd, name);
 	if (strlen(name) != ONCE_NAME - 1 || atomicfile_is_temporary(name))
 		return (0);
 	if ((v = reallocarray(l->v, l->n + 1, sizeof(*v))) == NULL)
@@ -277,6 +314,7 @@ load_once_file(struct load *l, const char *name)
 	char *data;
 	size_t len;
 
+	(void)snprintf(label, sizeof(label), "%s.once.%s", t->name, name);
 	switch (read_document(l->fd, name, &data, &len)) {
 	case 1:
 		lock_take(&t->lck);
@@ -289,14 +327,13 @@ load_once_file(struct load *l, const char *name)
 		why = "it cannot be read";
 		break;
 	default:
+		if (readonly_passes_label(t->store, label))
+			return (STORE_OK);
 		log_warn("tenant %s: read once/%s", t->name, name);
 		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
 	}
-	if (state == DOCUMENT_BAD) {
-		(void)snprintf(label, sizeof(label), "%s.once.%s", t->name,
-		    name);
+	if (state == DOCUMENT_BAD)
 		quarantine_move(t->store, l->fd, name, label, why);
-	}
 	return (state == DOCUMENT_NOMEM ? STORE_NOMEM : STORE_OK);
 }
 
@@ -304,11 +341,11 @@ load_once_file(struct load *l, const char *name)
 static enum store_err
 load_once(struct load *l)
 {
-	struct names names = { l->fd, NULL, 0 };
+	struct names names = { l, NULL, 0 };
 	enum store_err err = STORE_OK;
 	size_t i;
 
-	switch (sys_eachname(l->fd, visit_name, &names)) {
+	switch (each_name(l, "once", visit_name, &names)) {
 	case 0:
 		break;
 	case 1:
@@ -348,7 +385,7 @@ open_folder(struct load *l, const char *sub)
 
 	if ((l->fd = load_folder(l->tenant, sub)) != -1)
 		return (1);
-	if (errno == ENOENT)
+	if (errno == ENOENT || passes_folder(l, sub))
 		return (0);
 	log_warn("open tenants/%s/%s", l->tenant->name, sub);
 	return (-1);
@@ -424,6 +461,8 @@ load_open(struct load *l)
 	default:
 		if (errno == ENOENT)
 			return (load_missing(l, label));
+		if (readonly_passes_label(t->store, label))
+			return (STORE_DAMAGED);
 		log_warn("tenant %s: read tenant.json", t->name);
 		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
 	}
@@ -443,14 +482,16 @@ load_conversations(struct load *l)
 	if ((there = open_folder(l, "conversations")) == -1)
 		return (STORE_SICK);
 	l->err = STORE_OK;
-	if (there == 1 && sys_eachname(l->fd, visit_conversation, l) == -1) {
+	if (there == 1 && each_name(l, "conversations", visit_conversation,
+	    l) == -1) {
 		log_warn("tenant %s: list conversations", l->tenant->name);
 		l->err = STORE_SICK;
 	}
 	close_folder(l);
 	l->nread = l->n;
 	if (l->err == STORE_OK &&
-	    quarantine_each(l->tenant->store, visit_quarantine, l) == -1) {
+	    quarantine_each(l->tenant->store, visit_quarantine, l) == -1 &&
+	    !readonly_passes(l->tenant->store, "quarantine", NULL)) {
 		log_warn("list quarantine");
 		l->err = STORE_SICK;
 	}
@@ -484,6 +525,19 @@ cmp_deleted(const void *a, const void *b)
 	return (strcmp(ca->id, cb->id));
 }
 
+/* Its document lies in quarantine; of a store that is kept the log told. */
+static void
+note_aside(const struct conversation *c)
+{
+	char name[DOCUMENT_NAME], label[QUARANTINE_LABEL];
+
+	document_name(c->id, name);
+	load_label(c->tenant, name, label);
+	if (c->tenant->store->o.read_only)
+		problem_note_label(c->tenant->store, LOG_LEVEL_ERROR, label,
+		    "it lies in quarantine");
+}
+
 /* Let what was loaded be found; the tenant's lock is held. */
 static void
 publish(struct load *l)
@@ -498,10 +552,13 @@ publish(struct load *l)
 		qsort(l->v, l->nread, sizeof(*l->v), cmp_deleted);
 	for (i = 0; i < l->n; i++) {
 		c = l->v[i];
-		if (i >= l->nread && tenant_find(l->tenant, c->id) != NULL)
+		if (i >= l->nread && tenant_find(l->tenant, c->id) != NULL) {
 			conversation_free(c);
-		else
-			tenant_insert(l->tenant, c);
+			continue;
+		}
+		if (i >= l->nread)
+			note_aside(c);
+		tenant_insert(l->tenant, c);
 	}
 	l->n = l->nread = 0;
 }
@@ -517,7 +574,7 @@ load_level(struct load *l, enum tenant_level level)
 		return (load_all(l));
 	if ((there = open_folder(l, ".")) != 1)
 		return (there == 0 ? STORE_OK : STORE_SICK);
-	load_clean(l->fd);
+	load_clean(l->tenant->store, l->fd);
 	err = load_open(l);
 	close_folder(l);
 	return (err);

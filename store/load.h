@@ -13,7 +13,8 @@
  * before anybody finds them.  A damaged or unreadable document is set aside
  * under quarantine/ and its conversation answers STORE_DAMAGED, now and after
  * each start; so does a tenant for its tenant.json, but its conversations are
- * loaded.  Returns STORE_OK, STORE_DAMAGED (the tenant), STORE_NOMEM, or
+ * loaded.  Of a store that is read only all that is noted instead, unreadable
+ * files and folders too (problem.h).  Returns STORE_OK, STORE_DAMAGED (the tenant), STORE_NOMEM, or
  * STORE_SICK if something could not be read now (logged; nothing changed, try
  * again).  Blocks; several threads may ask at once.
  */
@@ -28,7 +29,7 @@ int		 load_folder(const struct tenant *, const char *sub);
 void		 load_label(const struct tenant *, const char *name,
 		    char label[QUARANTINE_LABEL]);
 
-/* Remove the temporary files that a crash left in a folder. */
-void		 load_clean(int dirfd);
+/* Remove the temporary files that a crash left in a folder of the store. */
+void		 load_clean(struct store *, int dirfd);
 
 #endif /* !LOAD_H */

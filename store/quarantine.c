@@ -6,6 +6,7 @@
 #include "atomicfile.h"
 #include "log.h"
 #include "quarantine.h"
+#include "readonly.h"
 #include "store_internal.h"
 #include "sys.h"
 
@@ -51,6 +52,10 @@ quarantine_move(struct store *s, int dirfd, const char *name,
 {
 	char aside[NAME_SIZE];
 
+	if (s->o.read_only) {
+		problem_note_label(s, LOG_LEVEL_ERROR, label, why);
+		return;
+	}
 	free_name(s, label, aside);
 	explain(s, label, aside, why);
 	if (sys->renameat(dirfd, name, s->quarantinefd, aside) == -1 ||
@@ -78,6 +83,10 @@ quarantine_copy(struct store *s, int dirfd, const char *name,
 	char *p;
 	size_t len;
 
+	if (s->o.read_only) {
+		problem_note_label(s, LOG_LEVEL_ERROR, label, why);
+		return;
+	}
 	if (quarantine_has(s, label) == 1)
 		return;
 	if (sys_readfile(dirfd, name, COPY_MAX, &p, &len) == -1) {
@@ -125,7 +134,7 @@ quarantine_each(struct store *s, int (*visit)(const char *, void *), void *arg)
 {
 	struct walk w = { s, visit, arg, NULL };
 
-	return (sys_eachname(s->quarantinefd, visit_name, &w));
+	return (readonly_each(s, s->quarantinefd, visit_name, &w));
 }
 
 static int

@@ -19,7 +19,9 @@
  * is damaged, not unknown, until the document is put back, it is deleted, or
  * the file is taken out by hand.
  *
- * All of these block and log; those without a result do what they can.
+ * All of these block and log; those without a result do what they can.  Of a
+ * store that is read only nothing is moved or copied: it is a problem that is
+ * noted (problem.h).
  */
 #define QUARANTINE_LABEL	200	/* and its NUL */
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "load.h"
 #include "log.h"
 #include "quarantine.h"
+#include "readonly.h"
 #include "recover.h"
 #include "recover_internal.h"
 #include "store_internal.h"
@@ -55,11 +57,32 @@ visit_batch(const struct segment_batch *b, void *arg)
 		v->tail_first = b->lsn;
 		v->tail_last = last;
 		if (!buf_ok(&v->tail)) {
+			v->is_failed = true;
 			log_errx("journal: out of memory");
 			return (-1);
 		}
 	}
-	return (each_line(b->records, b->lsn, replay_record, v));
+	v->is_failed = each_line(b->records, b->lsn, replay_record, v) != 0;
+	return (v->is_failed ? -1 : 0);
+}
+
+/* It could not be read: set aside, passed over (0), or not now (-1). */
+static int
+unreadable_segment(struct recovery *v, struct found *f)
+{
+	struct store *s = v->store;
+
+	if (v->is_failed || errno != EBADMSG) {
+		if (!v->is_failed && readonly_passes(s, v->file,
+		    "changes in it that stand in no document"))
+			return (0);
+		log_err("%s", v->file);
+		return (-1);
+	}
+	quarantine_move(s, s->journalfd, f->name, f->name,
+	    "it is no journal segment of this store");
+	f->name[0] = '\0';
+	return (0);
 }
 
 static int
@@ -69,27 +92,20 @@ replay_segment(struct recovery *v, struct found *f)
 	struct store *s = v->store;
 
 	v->left_out = false;
+	(void)snprintf(v->file, sizeof(v->file), "journal/%s", f->name);
 	if (segment_read(s->journalfd, f->name, s->id, visit_batch, v,
-	    report) != 0) {
-		if (errno != EBADMSG) {
-			log_err("journal/%s", f->name);
-			return (-1);
-		}
-		quarantine_move(s, s->journalfd, f->name, f->name,
-		    "it is no journal segment of this store");
-		f->name[0] = '\0';
-		return (0);
-	}
+	    report) != 0)
+		return (unreadable_segment(v, f));
 	if (report->is_torn)
-		log_info("journal/%s: a torn batch at its end, never "
-		    "acknowledged, is left out", f->name);
+		problem_note(s, LOG_LEVEL_INFO, v->file, NULL, "a torn batch "
+		    "at its end, never acknowledged, is left out");
 	if (report->damaged > 0 && report->is_copy)
-		log_warnx("journal/%s: holes in a copied segment: what they "
-		    "cut off is left out", f->name);
+		problem_note(s, LOG_LEVEL_WARN, v->file, NULL, "holes in a "
+		    "copied segment: what they cut off is left out");
 	else if (report->damaged > 0)
 		quarantine_copy(s, s->journalfd, f->name, f->name,
 		    "it has damaged places; what can be read is applied");
-	else if (v->left_out)
+	else if (v->left_out && !s->o.read_only)
 		/* For the day when the document is put back. */
 		quarantine_copy(s, s->journalfd, f->name, f->name,
 		    "it holds changes of what is damaged");
@@ -112,6 +128,17 @@ visit_label(const char *label, void *arg)
 	return (0);
 }
 
+/* A name that is none of ours. */
+static void
+note_stranger(struct store *s, const char *folder, const char *name)
+{
+	char file[300];
+
+	(void)snprintf(file, sizeof(file), "%s/%s", folder, name);
+	problem_note(s, LOG_LEVEL_WARN, file, NULL, "nothing of rememberd has "
+	    "such a name here; it is left alone");
+}
+
 static int
 visit_segment(const char *name, void *arg)
 {
@@ -122,8 +149,7 @@ visit_segment(const char *name, void *arg)
 	if (!segment_parse(name, &first)) {
 		/* load_clean takes away what is temporary. */
 		if (!atomicfile_is_temporary(name))
-			log_warnx("journal/%s is no segment and is left alone",
-			    name);
+			note_stranger(v->store, "journal", name);
 		return (0);
 	}
 	if ((f = reallocarray(v->v, v->n + 1, sizeof(*f))) == NULL)
@@ -145,14 +171,18 @@ cmp_found(const void *a, const void *b)
 static int
 replay(struct recovery *v)
 {
+	struct store *s = v->store;
 	size_t i;
 
-	load_clean(v->store->journalfd);
-	if (sys_eachname(v->store->journalfd, visit_segment, v) != 0) {
+	load_clean(s, s->journalfd);
+	if (readonly_each(s, s->journalfd, visit_segment, v) != 0 &&
+	    !readonly_passes(s, "journal", "every change that stands in no "
+	    "document")) {
 		log_err("list journal");
 		return (-1);
 	}
-	if (quarantine_each(v->store, visit_label, v) == -1) {
+	if (quarantine_each(s, visit_label, v) == -1 &&
+	    !readonly_passes(s, "quarantine", NULL)) {
 		log_err("list quarantine");
 		return (-1);
 	}
@@ -201,6 +231,10 @@ open_journal(struct recovery *v)
 	};
 	size_t i;
 
+	if (s->o.read_only) {
+		s->read_lsn = v->max;
+		return (0);
+	}
 	if (journal_open(s->journalfd, &o, &s->journal) == -1)
 		goto failed;
 	for (i = 0; i < v->n; i++)
@@ -228,7 +262,7 @@ visit_tenant(const char *name, void *arg)
 	struct store *s = arg;
 
 	if (!id_is_tenant(name, strlen(name))) {
-		log_warnx("tenants/%s is no tenant and is left alone", name);
+		note_stranger(s, "tenants", name);
 		return (0);
 	}
 	return (store_add(s, name, TENANT_NAMED) != NULL ? 0 : 1);
@@ -240,7 +274,8 @@ recover(struct store *s)
 	struct recovery v = { .store = s };
 	int rc = -1;
 
-	if (sys_eachname(s->tenantsfd, visit_tenant, s) != 0) {
+	if (readonly_each(s, s->tenantsfd, visit_tenant, s) != 0 &&
+	    !readonly_passes(s, "tenants", "every document")) {
 		log_err("list tenants");
 		return (-1);
 	}

@@ -30,6 +30,8 @@ struct recovery {
 	uint64_t	 applied;	/* records */
 	int64_t		 at;		/* of the last batch; 0: none */
 	struct segment_report report;	/* of the segment being read */
+	char	 file[SEGMENT_NAME + 8];	/* its path in the store */
+	bool	 is_failed;	/* a record could not be applied; logged */
 	bool		 is_copy;	/* this one or one before is a copy */
 	bool		 has_hole;	/* that cut off changes */
 	bool		 left_out;	/* what is damaged, and not in it yet,

@@ -144,6 +144,35 @@ note_gap(struct recovery *v, struct conversation *c, const struct record *r)
 	return (0);
 }
 
+/* The same of a store that is only read: what there is of it is shown. */
+static void
+tell_gap(struct recovery *v, const struct conversation *c)
+{
+	char lost[ID_SIZE + TENANT_NAME_MAX + 100];
+
+	(void)snprintf(lost, sizeof(lost), "conversation %s of tenant %s "
+	    "behind its version %" PRIu64, c->id, c->tenant->name,
+	    c->version);
+	problem_note(v->store, v->is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
+	    "journal", v->is_copy ? NULL : lost, "changes of tenant %s, %s, "
+	    "are missing", c->tenant->name, c->id);
+}
+
+/*
+ * What a record changes is not there: neither its document nor its creation.
+ */
+static void
+note_orphan(struct recovery *v, const struct record *r, const char *what)
+{
+	char lost[ID_SIZE + TENANT_NAME_MAX + 100];
+
+	(void)snprintf(lost, sizeof(lost), "tenant %s, %s", r->tenant, what);
+	problem_note(v->store, v->is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
+	    "journal", v->is_copy ? NULL : lost, "tenant %s: %s has neither a "
+	    "document nor a creation: its changes are left out", r->tenant,
+	    what);
+}
+
 /*
  * Is the record the next one of this conversation?  1, 0, or -1 for want of
  * memory.
@@ -169,7 +198,9 @@ follows(struct recovery *v, struct conversation *c, const struct record *r)
 	 * In a copy the hole is the copying: what stands behind it is newer
 	 * than the copy's beginning, and left out.
 	 */
-	if (!v->is_copy)
+	if (v->store->o.read_only)
+		tell_gap(v, c);
+	else if (!v->is_copy)
 		return (note_gap(v, c, r));
 	v->has_hole = true;
 	return (0);
@@ -218,9 +249,7 @@ replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
 	else if (c != NULL)
 		rc = replay_change(v, t, c, r);
 	else {
-		log_warnx("journal: tenant %s: %s has neither a document nor a "
-		    "creation: its change %" PRIu64 " is left out", t->name,
-		    r->conversation, r->lsn);
+		note_orphan(v, r, r->conversation);
 		if (is_set)
 			change_skip(t, r);
 	}
@@ -246,8 +275,7 @@ tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
 	    (t = store_add(v->store, r->tenant, TENANT_LOADED)) == NULL)
 		return (-1);
 	if (t == NULL) {
-		log_errx("journal: change %" PRIu64 " is of tenant %s, which "
-		    "is not there: left out", r->lsn, r->tenant);
+		note_orphan(v, r, "the tenant");
 		return (0);
 	}
 	switch (load_tenant(t, is_tenant ? TENANT_OPEN : TENANT_LOADED,
@@ -272,8 +300,8 @@ replay_record(struct recovery *v, struct span line, uint64_t lsn)
 	int rc;
 
 	if ((rc = record_decode(line, &r)) == 0)
-		log_errx("journal: change %" PRIu64 " is of no known kind: "
-		    "left out", lsn);
+		problem_note(v->store, LOG_LEVEL_ERROR, v->file, "that change",
+		    "change %" PRIu64 " is of no known kind: left out", lsn);
 	r.lsn = lsn;
 	if (rc == 1 && (rc = tenant_for(v, &r, &t)) == 0 && t != NULL) {
 		rc = change_row(r.kind)->scope == SCOPE_TENANT ?

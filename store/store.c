@@ -13,6 +13,7 @@
 #include "atomicfile.h"
 #include "load.h"
 #include "log.h"
+#include "readonly.h"
 #include "recover.h"
 #include "store_internal.h"
 #include "sys.h"
@@ -137,7 +138,7 @@ is_known(struct store *s, struct tenant *t)
 
 	lock_take(&t->lck);
 	yes = t->level == TENANT_NAMED || t->is_damaged ||
-	    (t->exists && t->created_lsn <= journal_durable(s->journal));
+	    (t->exists && t->created_lsn <= store_durable(s));
 	lock_give(&t->lck);
 	return (yes);
 }
@@ -168,9 +169,8 @@ store_tenants(struct store *s, int (*visit)(const char *, void *), void *arg)
 
 /* --- store.json --------------------------------------------------------- */
 
-/* Put "store" into s->id and the old epochs into *epochs. */
-static int
-read_store_json(struct store *s, struct buf *epochs)
+int
+store_read_id(struct store *s, struct buf *epochs)
 {
 	struct jsonscan it;
 	struct span root, key, val;
@@ -254,7 +254,7 @@ static int
 identify(struct store *s, struct buf *epochs)
 {
 
-	if (read_store_json(s, epochs) == 0)
+	if (store_read_id(s, epochs) == 0)
 		return (0);
 	if (errno != ENOENT) {
 		log_err("%s/store.json", s->o.dir);
@@ -334,8 +334,8 @@ open_folders(struct store *s)
 		}
 		memcpy((char *)s + folders[i].fd, &fd, sizeof(fd));
 	}
-	load_clean(s->dirfd);
-	load_clean(s->quarantinefd);
+	load_clean(s, s->dirfd);
+	load_clean(s, s->quarantinefd);
 	return (0);
 }
 
@@ -384,8 +384,7 @@ close_fd(int fd)
 		(void)sys->close(fd);
 }
 
-/* Whatever was opened so far; the flush's thread does not run. */
-static void
+void
 store_free(struct store *s)
 {
 	struct tenant *t;
@@ -403,12 +402,13 @@ store_free(struct store *s)
 	/* The lock goes last: another daemon may begin now. */
 	close_fd(s->lockfd);
 	close_fd(s->dirfd);
+	problems_fini(&s->problems);
 	lock_fini(&s->tenants_lck);
 	free((char *)(uintptr_t)s->o.dir);
 	free(s);
 }
 
-static struct store *
+struct store *
 store_new(const struct store_options *o)
 {
 	struct store *s;
@@ -421,6 +421,7 @@ store_new(const struct store_options *o)
 	s->started_at = sys_now_ms();
 	lock_init(&s->tenants_lck, LOCK_TABLE);
 	RB_INIT(&s->tenants);
+	problems_init(&s->problems);
 	if ((s->o.dir = strdup(o->dir)) == NULL ||
 	    (s->flush = flush_new(s)) == NULL) {
 		store_free(s);
@@ -437,6 +438,8 @@ store_open(const struct store_options *o, struct store **s_r, pid_t *holder_r)
 	int e;
 
 	*holder_r = 0;
+	if (o->read_only)
+		return (readonly_open(o, s_r));
 	if ((s = store_new(o)) == NULL) {
 		log_err("store");
 		return (-1);
@@ -472,6 +475,10 @@ store_close(struct store *s)
 
 	if (s == NULL)
 		return (0);
+	if (s->o.read_only) {
+		store_free(s);
+		return (0);
+	}
 	if ((rc = flush_stop(s->flush)) == -1)
 		log_errx("%zu documents could not be written; the journal "
 		    "holds their changes", flush_count(s->flush));
@@ -490,21 +497,23 @@ uint64_t
 store_durable(struct store *s)
 {
 
-	return (journal_durable(s->journal));
+	return (s->o.read_only ? s->read_lsn : journal_durable(s->journal));
 }
 
 enum store_err
 store_health(struct store *s)
 {
 
-	return (store_err_of(journal_error(s->journal)));
+	return (s->o.read_only ? STORE_OK :
+	    store_err_of(journal_error(s->journal)));
 }
 
 enum store_err
 store_wait(struct store *s, uint64_t lsn)
 {
 
-	return (journal_wait(s->journal, lsn) == 0 ? STORE_OK : STORE_SICK);
+	return (s->o.read_only || journal_wait(s->journal, lsn) == 0 ?
+	    STORE_OK : STORE_SICK);
 }
 
 /* The journal's waiter by the name that the store's callers know. */
@@ -549,7 +558,7 @@ store_flush(struct store *s)
 {
 
 	lock_assert_none();
-	return (flush_now(s->flush));
+	return (s->o.read_only ? 0 : flush_now(s->flush));
 }
 
 void
@@ -562,14 +571,17 @@ store_flush_soon(struct store *s)
 void
 store_stats(struct store *s, struct store_stats *st)
 {
-	struct journal_stats js;
+	struct journal_stats js = { 0 };
 	struct tenant *t;
 
 	memset(st, 0, sizeof(*st));
 	strlcpy(st->store_id, s->id, sizeof(st->store_id));
-	st->lsn = journal_next(s->journal) - 1;
-	st->durable = journal_durable(s->journal);
-	journal_stats(s->journal, &js);
+	st->lsn = s->read_lsn;
+	if (!s->o.read_only) {
+		st->lsn = journal_next(s->journal) - 1;
+		journal_stats(s->journal, &js);
+	}
+	st->durable = store_durable(s);
 	st->segments = js.segments;
 	st->dirty = flush_count(s->flush);
 	st->conversations = atomic_load(&s->nconversations);

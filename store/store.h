@@ -24,6 +24,7 @@
  * (promises 1 and 2): ask store_durable, or store_want for a notification.
  */
 struct store;
+struct conversation_view;
 struct tenant;			/* a tenant that is open; counted */
 
 enum store_err {
@@ -47,6 +48,14 @@ enum store_err {
 				   retry with the same key will */
 };
 
+/* Something is wrong with a store that is opened to be read only. */
+struct store_problem {
+	const char	*file;		/* its path in the store */
+	const char	*what;
+	const char	*lost;		/* what is lost with it; "nothing" */
+	bool		 is_damage;	/* else it is only odd */
+};
+
 struct store_options {
 	const char	*dir;		/* STORE/ */
 	int64_t		 flush_ms;	/* interval of the flush */
@@ -54,6 +63,10 @@ struct store_options {
 	size_t		 journal_limit;	/* bytes; flush at once above */
 	size_t		 journal_segment;
 	size_t		 once_limit;	/* idempotency records a conversation */
+	bool		 read_only;	/* see below */
+	/* Read only: told of each problem, in no lock; or NULL. */
+	void		(*on_problem)(const struct store_problem *, void *arg);
+	void		*problem_arg;
 };
 
 /*
@@ -64,6 +77,17 @@ struct store_options {
  */
 int	 store_open(const struct store_options *o, struct store **s_r,
 	    pid_t *holder_r);
+/*
+ * With read_only nothing is locked, made, written, moved or removed: the
+ * store may be in use by a daemon, stand on a medium that takes no writes, or
+ * be a copy, also a torn one.  The journal is replayed into memory.  What is
+ * damaged or cannot be read goes to on_problem, at once or when its tenant is
+ * loaded, and the rest is there; -1 only if the folder, its store.json or
+ * memory is missing.  What a daemon changes meanwhile is there or not; what
+ * was acknowledged before is there.  Of the calls below those that read and
+ * store_each are allowed, by one thread; store_commit is STORE_SICK; flush
+ * and wait have nothing to do.
+ */
 /* Flush, sync, stop the threads, free.  No call may be running and no tenant
  * be held.  Returns 0, or -1 if something could not be written (logged).
  * Blocks. */
@@ -90,6 +114,20 @@ enum store_err	 store_warm(struct store *, const char *name, size_t len);
 /* Call visit for each tenant name, in order of name. */
 int	 store_tenants(struct store *, int (*visit)(const char *name, void *),
 	    void *arg);
+
+/*
+ * Call visit for each live conversation of the tenant of that name, NULL for
+ * all, in order of tenant and id; view and items are borrowed, and durable.
+ * Loads each tenant at its turn.  If the store is read only, the tenant's
+ * memory is freed after its turn, and it is no longer there; no reference to
+ * it may be held.  Damaged conversations are left out.  Returns 0, the first
+ * result of visit that is not 0, or -1 with errno set: ENOENT (no such
+ * tenant), ENOMEM, EIO (could not be read, logged; or the journal is broken).
+ * Blocks.
+ */
+int	 store_each(struct store *, const char *tenant,
+	    int (*visit)(const char *tenant, const struct conversation_view *,
+	    struct item *const *items, size_t n, void *arg), void *arg);
 
 /* --- credentials -------------------------------------------------------- */
 

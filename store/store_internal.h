@@ -8,6 +8,7 @@
 #include "flush.h"
 #include "journal.h"
 #include "lock.h"
+#include "problem.h"
 #include "store.h"
 #include "tenant.h"
 
@@ -39,7 +40,20 @@ struct store {
 	struct flush	*flush;			/* [I] */
 	atomic_size_t	 nconversations;	/* in memory */
 	atomic_size_t	 nquarantined;		/* since the start */
+	/* If it is read only, else unused: */
+	uint64_t	 read_lsn;		/* [I] highest found */
+	bool		 has_moved;		/* a file vanished before it
+						   was read */
+	struct problems	 problems;
 };
+
+/* A store in memory, no file of it touched; NULL: no memory.  Free it while
+ * the flush's thread does not run. */
+struct store	*store_new(const struct store_options *);
+void		 store_free(struct store *);
+/* Read s->id from store.json, and the epochs it lists into *epochs.  Returns
+ * 0, or -1 with errno set, EBADMSG for a bad one. */
+int		 store_read_id(struct store *, struct buf *epochs);
 
 /* The tenant of that name (borrowed; tenants stay), or NULL. */
 struct tenant	*store_find(struct store *, const char *name, size_t len);

@@ -1,0 +1,277 @@
+#include <bsd/string.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "document.h"
+#include "problem.h"
+#include "quarantine.h"
+#include "segment.h"
+#include "store_internal.h"
+
+#define JOURNAL		"journal"
+
+struct problem {
+	RB_ENTRY(problem) node;
+	enum log_level	 level;
+	char		*file;
+	char		*what;
+	char		*lost;		/* or NULL */
+};
+
+/* What is lost is no part of it: a reading in motion may see other numbers. */
+static int
+problem_cmp(const struct problem *a, const struct problem *b)
+{
+	int rc = strcmp(a->file, b->file);
+
+	return (rc != 0 ? rc : strcmp(a->what, b->what));
+}
+
+RB_GENERATE(problem_tree, problem, node, problem_cmp)
+
+static void
+problem_free(struct problem *p)
+{
+
+	if (p == NULL)
+		return;
+	free(p->file);
+	free(p->what);
+	free(p->lost);
+	free(p);
+}
+
+static void
+tree_fini(struct problem_tree *tree)
+{
+	struct problem *p;
+
+	while ((p = RB_ROOT(tree)) != NULL) {
+		RB_REMOVE(problem_tree, tree, p);
+		problem_free(p);
+	}
+}
+
+void
+problems_init(struct problems *ps)
+{
+
+	RB_INIT(&ps->tree);
+	RB_INIT(&ps->seen);
+	ps->is_short = false;
+}
+
+void
+problems_fini(struct problems *ps)
+{
+
+	tree_fini(&ps->tree);
+	tree_fini(&ps->seen);
+}
+
+/* --- noting ------------------------------------------------------------- */
+
+static struct problem *
+problem_new(enum log_level level, const char *file, const char *lost,
+    const char *what)
+{
+	struct problem *p;
+
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		return (NULL);
+	p->level = level;
+	p->file = strdup(file);
+	p->what = strdup(what);
+	p->lost = lost == NULL ? NULL : strdup(lost);
+	if (p->file != NULL && p->what != NULL &&
+	    (lost == NULL || p->lost != NULL))
+		return (p);
+	problem_free(p);
+	return (NULL);
+}
+
+static void
+log_problem(enum log_level level, const char *file, const char *what)
+{
+
+	switch (level) {
+	case LOG_LEVEL_ERROR:
+		log_errx("%s: %s", file, what);
+		break;
+	case LOG_LEVEL_WARN:
+		log_warnx("%s: %s", file, what);
+		break;
+	default:
+		log_info("%s: %s", file, what);
+	}
+}
+
+void
+problem_note(struct store *s, enum log_level level, const char *file,
+    const char *lost, const char *fmt, ...)
+{
+	struct problem *p;
+	char what[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (!s->o.read_only)
+		log_problem(level, file, what);
+	else if ((p = problem_new(level, file, lost, what)) == NULL)
+		s->problems.is_short = true;
+	else if (RB_INSERT(problem_tree, &s->problems.tree, p) != NULL)
+		problem_free(p);
+}
+
+/* Where the file that label means stands, and what goes with it. */
+static void
+read_label(const char *label, char file[QUARANTINE_LABEL + 32],
+    char lost[QUARANTINE_LABEL + 64])
+{
+	const size_t fsize = QUARANTINE_LABEL + 32;
+	const size_t lsize = QUARANTINE_LABEL + 64;
+	const char *rest = label + strcspn(label, ".");
+	int len = (int)(rest - label);
+	uint64_t first;
+	char id[ID_SIZE];
+
+	if (segment_parse(label, &first)) {
+		(void)snprintf(file, fsize, JOURNAL "/%s", label);
+		strlcpy(lost, "changes in it that stand in no document",
+		    lsize);
+	} else if (strncmp(rest, ".once.", 6) == 0) {
+		(void)snprintf(file, fsize, "tenants/%.*s/once/%s", len, label,
+		    rest + 6);
+		(void)snprintf(lost, lsize, "that tenant %.*s made requests "
+		    "of that hour: a retry is taken as new", len, label);
+	} else if (strncmp(rest, ".conversations.", 15) == 0) {
+		rest += 15;
+		(void)snprintf(file, fsize, "tenants/%.*s/conversations/%s",
+		    len, label, rest);
+		(void)snprintf(lost, lsize, "conversation %s of tenant %.*s",
+		    document_id(rest, id) ? id : rest, len, label);
+	} else {
+		(void)snprintf(file, fsize, "tenants/%.*s/tenant.json", len,
+		    label);
+		(void)snprintf(lost, lsize, "the keys of tenant %.*s", len,
+		    label);
+	}
+}
+
+void
+problem_note_label(struct store *s, enum log_level level, const char *label,
+    const char *what)
+{
+	char file[QUARANTINE_LABEL + 32], lost[QUARANTINE_LABEL + 64];
+
+	read_label(label, file, lost);
+	problem_note(s, level, file, level == LOG_LEVEL_ERROR ? lost : NULL,
+	    "%s", what);
+}
+
+/* --- reading again ------------------------------------------------------ */
+
+void
+problems_again(struct problems *from, struct problems *to)
+{
+
+	to->seen = from->tree;
+	RB_INIT(&from->tree);
+}
+
+/* Damage of the journal that no earlier reading met? */
+static bool
+is_unseen(struct problems *ps, struct problem *p)
+{
+
+	return (p->level == LOG_LEVEL_ERROR &&
+	    strncmp(p->file, JOURNAL, strlen(JOURNAL)) == 0 &&
+	    RB_FIND(problem_tree, &ps->seen, p) == NULL);
+}
+
+size_t
+problems_unseen(struct problems *ps)
+{
+	struct problem *p;
+	size_t n = 0;
+
+	RB_FOREACH(p, problem_tree, &ps->tree)
+		if (is_unseen(ps, p))
+			n++;
+	return (n);
+}
+
+void
+problems_excuse(struct problems *ps)
+{
+	struct problem *p;
+
+	RB_FOREACH(p, problem_tree, &ps->tree)
+		if (is_unseen(ps, p))
+			p->level = LOG_LEVEL_INFO;
+}
+
+/* --- telling ------------------------------------------------------------ */
+
+/*
+ * Is it the document of a conversation that the journal holds whole?  Its
+ * path has the form tenants/NAME/conversations/ID.json.
+ */
+static bool
+is_rebuilt(struct store *s, const char *file)
+{
+	const char *part[4];
+	struct conversation *c = NULL;
+	struct tenant *t;
+	char id[ID_SIZE];
+	bool yes;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		part[i] = file;
+		file += strcspn(file, "/");
+		if (*file++ != '/')
+			break;
+	}
+	if (i != 3 || strncmp(part[2], "conversations/", 14) != 0 ||
+	    !document_id(part[3], id) ||
+	    (t = store_find(s, part[1],
+	    (size_t)(part[2] - part[1] - 1))) == NULL)
+		return (false);
+	lock_take(&t->lck);
+	c = tenant_find(t, id);
+	yes = c != NULL && !c->is_damaged;
+	lock_give(&t->lck);
+	return (yes);
+}
+
+int
+problem_tell(struct store *s)
+{
+	struct store_problem told;
+	struct problem *p;
+
+	lock_assert_none();
+	while ((p = RB_MIN(problem_tree, &s->problems.tree)) != NULL) {
+		RB_REMOVE(problem_tree, &s->problems.tree, p);
+		told.file = p->file;
+		told.what = p->what;
+		told.lost = p->lost == NULL ? "nothing" : p->lost;
+		told.is_damage = p->level == LOG_LEVEL_ERROR;
+		if (is_rebuilt(s, p->file))
+			told.lost = "nothing: the journal holds all of it";
+		if (s->o.on_problem != NULL)
+			s->o.on_problem(&told, s->o.problem_arg);
+		problem_free(p);
+	}
+	if (!s->problems.is_short)
+		return (0);
+	errno = ENOMEM;
+	return (-1);
+}

@@ -179,6 +179,7 @@ view_title(const struct conversation *c, struct conversation_view *v)
 	if (c->title.p != NULL) {
 		v->title = text_new(c->title.p, c->title.len).p;
 		v->title_len = c->title.len;
+		v->has_title = true;
 		return (v->title != NULL);
 	}
 	if (!jsonscan_get((struct span){ c->metadata.p, c->metadata.len },

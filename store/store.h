@@ -221,6 +221,7 @@ struct conversation_view {
 	char		*user;		/* NULL: the tenant's own */
 	char		*title;		/* may hold NULs: title_len; or NULL */
 	size_t		 title_len;
+	bool		 has_title;	/* it was set; else the metadata's */
 	char		*metadata;	/* JSON object */
 	size_t		 metadata_len;
 	char		*preview;	/* of the last message; may hold NULs */

@@ -53,6 +53,8 @@ struct conversation {
 	char		*user;			/* [I] or NULL */
 	int64_t		 created_at;		/* [I] ms */
 	bool		 is_listed;		/* [t] in the lists */
+	uint64_t	 counted_items;		/* [t] of it, in the tenant's */
+	uint64_t	 counted_bytes;		/* [t] */
 	bool		 is_deleted;		/* [c] */
 	bool		 is_damaged;		/* [c] */
 	int64_t		 deleted_at;		/* [c] ms */

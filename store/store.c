@@ -127,12 +127,8 @@ store_warm(struct store *s, const char *name, size_t len)
 	return (load_tenant(t, next, &lsn));
 }
 
-/*
- * May anybody know of it?  One whose folder alone is known was created; else
- * its creation must be durable.  It may also have been refused.
- */
-static bool
-is_known(struct store *s, struct tenant *t)
+bool
+store_knows(struct store *s, struct tenant *t)
 {
 	bool yes;
 
@@ -156,7 +152,7 @@ store_tenants(struct store *s, int (*visit)(const char *, void *), void *arg)
 	names = calloc(s->ntenants + 1, sizeof(*names));
 	if (names != NULL)
 		RB_FOREACH(t, tenant_names, &s->tenants)
-			if (is_known(s, t))
+			if (store_knows(s, t))
 				strlcpy(names[n++], t->name, sizeof(*names));
 	lock_give(&s->tenants_lck);
 	if (names == NULL)
@@ -491,7 +487,7 @@ store_close(struct store *s)
 	return (rc);
 }
 
-/* --- durability and figures --------------------------------------------- */
+/* --- durability ----------------------------------------------------- */
 
 uint64_t
 store_durable(struct store *s)
@@ -566,32 +562,4 @@ store_flush_soon(struct store *s)
 {
 
 	flush_soon(s->flush);
-}
-
-void
-store_stats(struct store *s, struct store_stats *st)
-{
-	struct journal_stats js = { 0 };
-	struct tenant *t;
-
-	memset(st, 0, sizeof(*st));
-	strlcpy(st->store_id, s->id, sizeof(st->store_id));
-	st->lsn = s->read_lsn;
-	if (!s->o.read_only) {
-		st->lsn = journal_next(s->journal) - 1;
-		journal_stats(s->journal, &js);
-	}
-	st->durable = store_durable(s);
-	st->segments = js.segments;
-	st->dirty = flush_count(s->flush);
-	st->conversations = atomic_load(&s->nconversations);
-	st->quarantined = atomic_load(&s->nquarantined);
-	lock_take(&s->tenants_lck);
-	RB_FOREACH(t, tenant_names, &s->tenants) {
-		if (is_known(s, t))
-			st->tenants++;
-		if (tenant_is_loaded(t))
-			st->tenants_open++;
-	}
-	lock_give(&s->tenants_lck);
 }

@@ -365,4 +365,20 @@ struct store_stats {
 };
 void	 store_stats(struct store *, struct store_stats *);
 
+/* How much of a tenant there is, that is not deleted. */
+struct tenant_size {
+	char		 name[TENANT_NAME_MAX + 1];
+	uint64_t	 conversations;
+	uint64_t	 items;
+	uint64_t	 bytes;		/* of the items' JSON */
+};
+/*
+ * The tenants whose conversations are in memory: the max of them with most
+ * bytes into v, largest first, and all the others together, if any, into
+ * *rest_r, whose name is "".  Returns how many stand in v, or -1 for want of
+ * memory.  Takes each tenant's lock for a moment; walks no conversations.
+ */
+ssize_t	 store_tenant_sizes(struct store *, struct tenant_size *v,
+	    size_t max, struct tenant_size *rest_r);
+
 #endif /* !STORE_H */

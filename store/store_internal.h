@@ -61,6 +61,10 @@ struct tenant	*store_find(struct store *, const char *name, size_t len);
  * memory. */
 struct tenant	*store_add(struct store *, const char *name,
 		    enum tenant_level);
+/* May anybody know of it?  One whose folder alone is known was created; else
+ * its creation must be durable.  It may also have been refused.  Takes its
+ * lock. */
+bool		 store_knows(struct store *, struct tenant *);
 /* What a failed append or a broken journal means to a caller. */
 enum store_err	 store_err_of(int error);
 

@@ -71,6 +71,7 @@ tenant_assert_state(const struct tenant *t)
 	for (i = 0; i < NLISTS; i++)
 		assert(RB_EMPTY(&t->lists[i]) == (t->nconversations == 0));
 	assert(t->nconversations == 0 || !RB_EMPTY(&t->ids));
+	assert(t->nconversations > 0 || (t->nitems == 0 && t->nbytes == 0));
 	if ((c = TAILQ_FIRST(&t->tombs)) != NULL)
 		assert(!c->is_listed && !RB_EMPTY(&t->ids));
 	assert(!t->exists || t->level != TENANT_NAMED);
@@ -121,6 +122,18 @@ conversation_put(struct conversation *c)
 	(void)before;
 }
 
+/* Its part of the tenant's items is so many now. */
+static void
+count_items(struct tenant *t, struct conversation *c, uint64_t items,
+    uint64_t bytes)
+{
+
+	t->nitems += items - c->counted_items;
+	t->nbytes += bytes - c->counted_bytes;
+	c->counted_items = items;
+	c->counted_bytes = bytes;
+}
+
 void
 tenant_insert(struct tenant *t, struct conversation *c)
 {
@@ -138,6 +151,8 @@ tenant_insert(struct tenant *t, struct conversation *c)
 	list_insert(t, c);
 	c->is_listed = true;
 	t->nconversations++;
+	/* Nobody else can change it yet. */
+	count_items(t, c, c->items.n, c->items.bytes);
 	tenant_assert_state(t);
 }
 
@@ -151,6 +166,7 @@ tenant_unlist(struct tenant *t, struct conversation *c)
 	list_remove(t, c);
 	c->is_listed = false;
 	t->nconversations--;
+	count_items(t, c, 0, 0);
 	tenant_assert_state(t);
 }
 
@@ -187,6 +203,8 @@ tenant_touch(struct tenant *t, struct conversation *c)
 	lsn = c->lsn;
 	if (lsn > t->list_lsn)
 		t->list_lsn = lsn;
+	if (c->is_listed)
+		count_items(t, c, c->items.n, c->items.bytes);
 	lock_give(&c->lck);
 	if (c->is_listed)
 		list_move(t, c, at, lsn);

@@ -56,6 +56,9 @@ struct tenant {
 	struct keyring	 jwtkeys;		/* [t] */
 	struct once_table once;			/* [t] creations, deletions */
 	size_t		 nconversations;	/* [t] live */
+	uint64_t	 nitems;		/* [t] theirs, as last counted:
+						   tenant_touch does */
+	uint64_t	 nbytes;		/* [t] */
 	struct conversation_ids ids;		/* [t] tombstones too */
 	struct places	 lists[NLISTS];		/* [t] live only; see list.h */
 	struct conversation_tombs tombs;	/* [t] oldest first */
@@ -99,7 +102,8 @@ void		 tenant_bury(struct tenant *, struct conversation *);
 void		 tenant_unlist(struct tenant *, struct conversation *);
 /* Take it out of everything.  Tenant's lock held. */
 void		 tenant_remove(struct tenant *, struct conversation *);
-/* Put it where its updated_at belongs.  Takes both locks. */
+/* Put it where its updated_at belongs, and count its items.  Takes both
+ * locks. */
 void		 tenant_touch(struct tenant *, struct conversation *);
 
 #endif /* !TENANT_H */

@@ -84,6 +84,9 @@ static const struct {
 	    NULL },
 	[STORE_DAMAGED] = { 503, "damaged", NULL, 0, true,
 	    "What is stored of ", " is damaged; it was kept aside." },
+	[STORE_NEWER] = { 503, "damaged", NULL, 0, true,
+	    "What is stored of ", " was written by a newer rememberd; it is "
+	    "left alone." },
 	[STORE_NOMEM] = { 503, "out_of_memory", NULL, 1, false,
 	    "There is no memory left; nothing was changed.", NULL },
 	[STORE_UNSURE] = { 503, "outcome_unknown", NULL, 1, false,

@@ -61,7 +61,7 @@ check_conversation(struct change_ctx *x)
 		return (STORE_NOENT);
 	}
 	if (c->is_damaged)
-		return (STORE_DAMAGED);
+		return (conversation_damage(c));
 	return (STORE_OK);
 }
 
@@ -276,9 +276,12 @@ check_delete(struct change_ctx *x)
 	if (err != STORE_OK || x->repeat != NULL)
 		return (err);
 	err = check_conversation(x);
-	/* What is damaged the tenant may delete, but not just any user. */
-	if (err != STORE_OK &&
-	    (err != STORE_DAMAGED || x->change->user != NULL))
+	/*
+	 * What is damaged the tenant may delete, but not just any user; and
+	 * not while its file would be written over.
+	 */
+	if (err != STORE_OK && (err != STORE_DAMAGED ||
+	    x->change->user != NULL || x->conversation->is_held))
 		return (err);
 	return (check_version(x));
 }

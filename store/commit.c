@@ -141,7 +141,7 @@ repeat_set(struct change_ctx *x, struct outcome *o)
 		o->lsn = c->lsn;
 		err = STORE_NOENT;
 	} else if (c->is_damaged)
-		err = STORE_DAMAGED;
+		err = conversation_damage(c);
 	else
 		err = outcome_repeat(c, x->repeat, o);
 	lock_give(&c->lck);
@@ -238,7 +238,7 @@ commit_tenant(struct change_ctx *x, const struct change_row *row,
 	if (t->level < TENANT_OPEN)
 		err = STORE_COLD;
 	else if (t->is_damaged)
-		err = STORE_DAMAGED;
+		err = t->is_newer ? STORE_NEWER : STORE_DAMAGED;
 	else if (!t->exists && row->kind != CHANGE_TENANT_CREATE)
 		err = STORE_NOENT;
 	else if ((err = row->check(x)) == STORE_OK)

@@ -5,7 +5,15 @@
 #include <string.h>
 
 #include "conversation.h"
+#include "extra.h"
 #include "jsonscan.h"
+
+enum store_err
+conversation_damage(const struct conversation *c)
+{
+
+	return (c->is_newer ? STORE_NEWER : STORE_DAMAGED);
+}
 
 struct conversation *
 conversation_new(struct tenant *t, const char *id, const char *birth,
@@ -43,6 +51,8 @@ conversation_empty(struct conversation *c)
 
 	items_fini(&c->items);
 	once_table_fini(&c->once);
+	extra_free(c->extra);
+	c->extra = NULL;
 	text_replace(&c->title, (struct text){ NULL, 0 });
 	text_replace(&c->metadata, (struct text){ NULL, 0 });
 	text_replace(&c->preview, (struct text){ NULL, 0 });
@@ -68,6 +78,8 @@ conversation_assert_state(const struct conversation *c)
 	lock_assert_held(&c->lck);
 	assert(c->version > 0 && c->lsn > 0);
 	assert(!(c->is_deleted && c->is_damaged));
+	assert(c->is_damaged || !c->is_held);
+	assert(c->is_held || !c->is_newer);
 	if (!c->is_deleted) {
 		assert(c->metadata.p != NULL);
 		return;

@@ -57,6 +57,11 @@ struct conversation {
 	uint64_t	 counted_bytes;		/* [t] */
 	bool		 is_deleted;		/* [c] */
 	bool		 is_damaged;		/* [c] */
+	bool		 is_held;		/* [I] damaged, its file still in
+						   its place and not to be
+						   written over */
+	bool		 is_newer;		/* [I] held: its file is of a
+						   later format */
 	int64_t		 deleted_at;		/* [c] ms */
 	int64_t		 updated_at;		/* [c] ms */
 	uint64_t	 version;		/* [c] */
@@ -66,7 +71,11 @@ struct conversation {
 	struct text	 preview;		/* [c] */
 	struct items	 items;			/* [c] */
 	struct once_table once;			/* [c] */
+	struct extra	*extra;			/* [c] or NULL; see extra.h */
 };
+
+/* What a caller is told of a damaged one. */
+enum store_err	 conversation_damage(const struct conversation *);
 
 /* A new, empty conversation that nobody can find yet, or NULL. */
 struct conversation	*conversation_new(struct tenant *, const char *id,

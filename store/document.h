@@ -31,6 +31,13 @@
  *
  * A deleted conversation's document is a tombstone of the same name: its
  * first line has "deleted":<ms>, and neither once nor items follow.
+ *
+ * Members that are not known here survive: of the head, of the entries (beside
+ * at, item and position), of idempotency records, of tenant.json and its keys.
+ *
+ * A document without a checksum was edited by hand: its members may come in
+ * any order and with any white space.  It must be JSON without doubt and say
+ * all that a document says; its numbers stay as they are written.
  */
 #define DOCUMENT_FORMAT	1
 /* Larger ones are taken as damaged. */
@@ -66,9 +73,16 @@ int64_t	 document_once_name(int64_t at, char *buf);
 /* How a document was found. */
 enum document_state {
 	DOCUMENT_OK,
-	DOCUMENT_BAD,		/* *why says what is wrong with it */
+	DOCUMENT_BAD,		/* damaged, or edited badly */
+	DOCUMENT_NEWER,		/* of a later format: not to be touched */
 	DOCUMENT_NOMEM
 };
+
+/*
+ * What is to be said of a document that was read, with the line where: why it
+ * is BAD or NEWER; of an OK one "", or that it has no checksum.
+ */
+#define DOCUMENT_WHY	256
 
 /*
  * Read a conversation's document into *c_r (new).  id is what its file name
@@ -76,12 +90,13 @@ enum document_state {
  */
 enum document_state	 document_read_conversation(struct tenant *,
 			    const char *id, const char *data, size_t len,
-			    struct conversation **c_r, const char **why);
+			    struct conversation **c_r, char why[DOCUMENT_WHY]);
 /* Read tenant.json into t, which nobody else uses yet or whose lock is held. */
 enum document_state	 document_read_tenant(struct tenant *,
-			    const char *data, size_t len, const char **why);
+			    const char *data, size_t len,
+			    char why[DOCUMENT_WHY]);
 /* Add the records of a file of once/ to the tenant's table; lock held. */
 enum document_state	 document_read_once(struct tenant *, const char *data,
-			    size_t len, const char **why);
+			    size_t len, char why[DOCUMENT_WHY]);
 
 #endif /* !DOCUMENT_H */

@@ -1,3 +1,5 @@
+#include <bsd/string.h>
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +8,15 @@
 
 #include "hex.h"
 #include "key.h"
+#include "member.h"
+#include "text.h"
+
+/* What a later rememberd wrote into the credential of that id. */
+struct key_rest {
+	struct key_rest	*next;
+	char		 id[ID_SIZE];
+	struct text	 text;
+};
 
 void
 store_credentials_free(struct credential *v, size_t n)
@@ -17,10 +28,29 @@ store_credentials_free(struct credential *v, size_t n)
 	free(v);
 }
 
+/* Forget the rest of the credential of that id, or (NULL) all. */
+static void
+forget_rest(struct keyring *k, const char *id)
+{
+	struct key_rest **at = &k->rests, *r;
+
+	while ((r = *at) != NULL) {
+		if (id != NULL && strcmp(r->id, id) != 0) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		OPENSSL_cleanse(r->text.p, r->text.len);
+		free(r->text.p);
+		free(r);
+	}
+}
+
 void
 keyring_fini(struct keyring *k)
 {
 
+	forget_rest(k, NULL);
 	store_credentials_free(k->v, k->n);
 	memset(k, 0, sizeof(*k));
 }
@@ -64,6 +94,7 @@ keyring_remove(struct keyring *k, const char *id)
 
 	if ((c = keyring_find(k, id)) == NULL)
 		return (false);
+	forget_rest(k, id);
 	i = (size_t)(c - k->v);
 	k->n--;
 	memmove(&k->v[i], &k->v[i + 1], (k->n - i) * sizeof(*k->v));
@@ -117,8 +148,9 @@ encode_hex(struct buf *b, const char *name, const unsigned char *p, size_t len)
 	explicit_bzero(hex, sizeof(hex));
 }
 
-void
-key_encode(const struct credential *c, struct buf *b)
+/* All but the closing brace. */
+static void
+encode_open(const struct credential *c, struct buf *b)
 {
 
 	buf_addf(b, "{\"id\":\"%s\",\"label\":", c->id);
@@ -128,7 +160,46 @@ key_encode(const struct credential *c, struct buf *b)
 		encode_hex(b, "secret", c->secret, c->secret_len);
 	else
 		encode_hex(b, "sha256", c->hash, sizeof(c->hash));
+}
+
+void
+key_encode(const struct credential *c, struct buf *b)
+{
+
+	encode_open(c, b);
 	buf_addc(b, '}');
+}
+
+void
+keyring_encode(const struct keyring *k, size_t i, struct buf *b)
+{
+	const struct key_rest *r;
+
+	encode_open(&k->v[i], b);
+	for (r = k->rests; r != NULL; r = r->next)
+		if (strcmp(r->id, k->v[i].id) == 0)
+			buf_add(b, r->text.p, r->text.len);
+	buf_addc(b, '}');
+}
+
+bool
+keyring_keep(struct keyring *k, const char *id, const struct buf *rest)
+{
+	struct key_rest *r;
+
+	forget_rest(k, id);
+	if (rest->len == 0)
+		return (buf_ok(rest));
+	if (!buf_ok(rest) || (r = calloc(1, sizeof(*r))) == NULL)
+		return (false);
+	if ((r->text = text_new(rest->data, rest->len)).p == NULL) {
+		free(r);
+		return (false);
+	}
+	strlcpy(r->id, id, sizeof(r->id));
+	r->next = k->rests;
+	k->rests = r;
+	return (true);
 }
 
 /* The string's hex digits into at most max bytes; their number, 0 if bad. */
@@ -144,23 +215,25 @@ decode_hex(struct span value, unsigned char *p, size_t max)
 }
 
 bool
-key_decode(struct span object, struct credential *c)
+key_decode(struct span object, struct credential *c, struct buf *rest)
 {
-	struct span v;
+	enum { ID, LABEL, CREATED_AT, SHA256, SECRET, N };
+	struct member v[N] = { { .name = "id" }, { .name = "label" },
+	    { .name = "created_at" }, { .name = "sha256" },
+	    { .name = "secret" } };
 
 	memset(c, 0, sizeof(*c));
-	if (!jsonscan_get(object, "id", &v) ||
-	    !jsonscan_cstring(v, c->id, sizeof(c->id)) ||
-	    !jsonscan_get(object, "label", &v) ||
-	    !jsonscan_cstring(v, c->label, sizeof(c->label)) ||
-	    !jsonscan_get(object, "created_at", &v) ||
-	    !jsonscan_i64(v, &c->created_at))
+	member_split(object, v, N, rest);
+	/* The id is written without escapes. */
+	if (!jsonscan_cstring(v[ID].value, c->id, sizeof(c->id)) ||
+	    !id_is_valid(c->id, strlen(c->id)) ||
+	    !jsonscan_cstring(v[LABEL].value, c->label, sizeof(c->label)) ||
+	    !jsonscan_i64(v[CREATED_AT].value, &c->created_at))
 		return (false);
-	if (jsonscan_get(object, "sha256", &v))
-		return (decode_hex(v, c->hash, sizeof(c->hash)) ==
-		    sizeof(c->hash));
-	if (!jsonscan_get(object, "secret", &v))
-		return (false);
-	c->secret_len = decode_hex(v, c->secret, sizeof(c->secret));
+	if (v[SHA256].value.p != NULL)
+		return (decode_hex(v[SHA256].value, c->hash,
+		    sizeof(c->hash)) == sizeof(c->hash));
+	c->secret_len = decode_hex(v[SECRET].value, c->secret,
+	    sizeof(c->secret));
 	return (c->secret_len > 0);
 }

@@ -12,10 +12,12 @@
  * The credentials of one tenant, oldest first: its API keys, or its JWT keys.
  * Under the tenant's lock.  Memory that held a secret is wiped.
  */
+struct key_rest;
 struct keyring {
 	struct credential *v;
 	size_t		 n;
 	size_t		 size;
+	struct key_rest	*rests;		/* of the few that have one */
 };
 
 void	 keyring_fini(struct keyring *);
@@ -34,8 +36,17 @@ const struct credential	*keyring_match(const struct keyring *,
 bool	 keyring_copy(const struct keyring *, struct credential **v_r,
 	    size_t *n_r);
 
-/* One credential as a JSON object, and back. */
+/*
+ * One credential as a JSON object, and back; what a later rememberd wrote
+ * into it is appended to rest (see member.h; NULL: left out).
+ */
 void	 key_encode(const struct credential *, struct buf *);
-bool	 key_decode(struct span object, struct credential *);
+bool	 key_decode(struct span object, struct credential *, struct buf *rest);
+
+/* Keep the rest of the credential of that id, as long as it is there; false
+ * for want of memory. */
+bool	 keyring_keep(struct keyring *, const char *id, const struct buf *rest);
+/* The i-th credential as a JSON object, with its rest. */
+void	 keyring_encode(const struct keyring *, size_t i, struct buf *);
 
 #endif /* !KEY_H */

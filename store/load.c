@@ -10,6 +10,7 @@
 #include "atomicfile.h"
 #include "document.h"
 #include "load.h"
+#include "load_file.h"
 #include "log.h"
 #include "readonly.h"
 #include "store_internal.h"
@@ -142,86 +143,46 @@ load_label(const struct tenant *t, const char *name,
 	    t->name, name);
 }
 
-static enum store_err
-load_bad(struct load *l, const char *name, const char *id, const char *why,
-    struct conversation **c_r)
+/* A document, on its way into memory. */
+struct taking {
+	struct load	*load;
+	const char	*id;
+	struct conversation *c;		/* owned */
+};
+
+static enum document_state
+take_conversation(void *arg, const char *data, size_t len,
+    char why[DOCUMENT_WHY])
 {
-	char label[QUARANTINE_LABEL];
+	struct taking *k = arg;
 
-	load_label(l->tenant, name, label);
-	quarantine_move(l->tenant->store, l->fd, name, label, why);
-	*c_r = damaged_new(l->tenant, id);
-	return (*c_r != NULL ? STORE_OK : STORE_NOMEM);
-}
-
-/*
- * Read a document whole.  Returns 1 with *data_r (new); 0 if it cannot be
- * read and never will, which is damage; -1 with errno set if it may be read
- * another time.
- */
-static int
-read_document(int dirfd, const char *name, char **data_r, size_t *len_r)
-{
-	int tries = 2;
-
-	while (tries-- > 0) {
-		if (sys_readfile(dirfd, name, DOCUMENT_MAX, data_r,
-		    len_r) == 0)
-			return (1);
-		/* Once more: a disk may say so of a sector and mend it. */
-		if (errno != EIO)
-			break;
-	}
-	switch (errno) {
-	case EIO:
-	case EFBIG:
-	case EINVAL:
-	case EISDIR:
-	case ELOOP:
-	case ENXIO:
-		return (0);
-	default:
-		return (-1);
-	}
+	return (document_read_conversation(k->load->tenant, k->id, data, len,
+	    &k->c, why));
 }
 
 static enum store_err
 load_conversation(struct load *l, const char *name, const char *id)
 {
-	struct conversation *c = NULL;
-	enum document_state state;
-	enum store_err err = STORE_OK;
-	const char *why;
 	char label[QUARANTINE_LABEL];
-	char *data;
-	size_t len;
+	struct load_file f = { l->tenant->store, l->fd, name, label, 0, 0 };
+	struct taking k = { l, id, NULL };
+	enum store_err err;
 
-	switch (read_document(l->fd, name, &data, &len)) {
-	case 1:
-		state = document_read_conversation(l->tenant, id, data, len,
-		    &c, &why);
-		free(data);
-		break;
-	case 0:
-		state = DOCUMENT_BAD;
-		why = "it cannot be read";
-		break;
-	default:
-		load_label(l->tenant, name, label);
-		if (readonly_passes_label(l->tenant->store, label))
-			return (STORE_OK);
-		log_warn("tenant %s: read %s", l->tenant->name, name);
-		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
-	}
-	if (state == DOCUMENT_NOMEM)
-		return (STORE_NOMEM);
-	if (state == DOCUMENT_BAD)
-		err = load_bad(l, name, id, why, &c);
-	if (err == STORE_OK && !load_add(l, c)) {
-		conversation_free(c);
-		err = STORE_NOMEM;
-	}
-	return (err);
+	load_label(l->tenant, name, label);
+	err = load_file(&f, take_conversation, &k);
+	/* Listed and gone: a store that is only read may be in use. */
+	if (err == STORE_NOENT)
+		return (l->tenant->store->o.read_only ? STORE_OK : STORE_SICK);
+	if (err == STORE_DAMAGED &&
+	    (k.c = damaged_new(l->tenant, id)) != NULL) {
+		k.c->is_held = f.is_held;
+		k.c->is_newer = f.is_newer;
+	} else if (err != STORE_OK)
+		return (err == STORE_DAMAGED ? STORE_NOMEM : err);
+	if (load_add(l, k.c))
+		return (STORE_OK);
+	conversation_free(k.c);
+	return (STORE_NOMEM);
 }
 
 static int
@@ -303,38 +264,50 @@ visit_name(const char *name, void *arg)
 	return (0);
 }
 
-/* One file of once/; its tenant's lock is taken for the table. */
+/* Its tenant's lock is taken for the table. */
+static enum document_state
+take_once(void *arg, const char *data, size_t len, char why[DOCUMENT_WHY])
+{
+	struct tenant *t = arg;
+	enum document_state state;
+
+	lock_take(&t->lck);
+	state = document_read_once(t, data, len, why);
+	lock_give(&t->lck);
+	return (state);
+}
+
+/* A file of the tenant itself is damaged; held, it waits for it. */
+static enum store_err
+tenant_damaged(struct tenant *t, const struct load_file *f)
+{
+
+	lock_take(&t->lck);
+	t->is_held = t->is_held || f->is_held;
+	t->is_newer = t->is_newer || f->is_newer;
+	lock_give(&t->lck);
+	return (STORE_DAMAGED);
+}
+
+/*
+ * One file of once/.  If it has to stay where it is the tenant waits for it:
+ * it would be written over, and what it holds be done twice.
+ */
 static enum store_err
 load_once_file(struct load *l, const char *name)
 {
 	struct tenant *t = l->tenant;
-	enum document_state state;
-	const char *why;
 	char label[QUARANTINE_LABEL];
-	char *data;
-	size_t len;
+	struct load_file f = { t->store, l->fd, name, label, 0, 0 };
+	enum store_err err;
 
 	(void)snprintf(label, sizeof(label), "%s.once.%s", t->name, name);
-	switch (read_document(l->fd, name, &data, &len)) {
-	case 1:
-		lock_take(&t->lck);
-		state = document_read_once(t, data, len, &why);
-		lock_give(&t->lck);
-		free(data);
-		break;
-	case 0:
-		state = DOCUMENT_BAD;
-		why = "it cannot be read";
-		break;
-	default:
-		if (readonly_passes_label(t->store, label))
-			return (STORE_OK);
-		log_warn("tenant %s: read once/%s", t->name, name);
-		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
-	}
-	if (state == DOCUMENT_BAD)
-		quarantine_move(t->store, l->fd, name, label, why);
-	return (state == DOCUMENT_NOMEM ? STORE_NOMEM : STORE_OK);
+	err = load_file(&f, take_once, t);
+	if (err == STORE_DAMAGED && f.is_held)
+		return (tenant_damaged(t, &f));
+	if (err == STORE_NOENT && !t->store->o.read_only)
+		return (STORE_SICK);
+	return (err == STORE_NOMEM || err == STORE_SICK ? err : STORE_OK);
 }
 
 /* In order of time, which is that of the names. */
@@ -408,6 +381,7 @@ forget_tenant(struct tenant *t)
 	lock_assert_held(&t->lck);
 	keyring_fini(&t->apikeys);
 	keyring_fini(&t->jwtkeys);
+	text_replace(&t->rest, (struct text){ NULL, 0 });
 	t->lsn = 0;
 	t->exists = false;
 }
@@ -429,6 +403,24 @@ load_missing(struct load *l, const char *label)
 	}
 }
 
+/* Its lock is taken. */
+static enum document_state
+take_tenant(void *arg, const char *data, size_t len, char why[DOCUMENT_WHY])
+{
+	struct load *l = arg;
+	struct tenant *t = l->tenant;
+	enum document_state state;
+
+	lock_take(&t->lck);
+	state = document_read_tenant(t, data, len, why);
+	if (state == DOCUMENT_OK)
+		l->lsn = t->lsn;
+	else
+		forget_tenant(t);
+	lock_give(&t->lck);
+	return (state);
+}
+
 /*
  * Read tenant.json.  Without one the tenant does not exist: its creation may
  * still be in the journal, or a crash came before it was durable.
@@ -437,41 +429,15 @@ static enum store_err
 load_open(struct load *l)
 {
 	struct tenant *t = l->tenant;
-	enum document_state state = DOCUMENT_BAD;
-	const char *why = "it cannot be read";
 	char label[QUARANTINE_LABEL];
-	char *data;
-	size_t len;
+	struct load_file f = { t->store, l->fd, "tenant.json", label, 0, 0 };
+	enum store_err err;
 
 	(void)snprintf(label, sizeof(label), "%s.tenant.json", t->name);
-	switch (read_document(l->fd, "tenant.json", &data, &len)) {
-	case 1:
-		lock_take(&t->lck);
-		state = document_read_tenant(t, data, len, &why);
-		if (state == DOCUMENT_OK)
-			l->lsn = t->lsn;
-		else
-			forget_tenant(t);
-		lock_give(&t->lck);
-		explicit_bzero(data, len);
-		free(data);
-		break;
-	case 0:
-		break;
-	default:
-		if (errno == ENOENT)
-			return (load_missing(l, label));
-		if (readonly_passes_label(t->store, label))
-			return (STORE_DAMAGED);
-		log_warn("tenant %s: read tenant.json", t->name);
-		return (errno == ENOMEM ? STORE_NOMEM : STORE_SICK);
-	}
-	if (state == DOCUMENT_NOMEM)
-		return (STORE_NOMEM);
-	if (state == DOCUMENT_OK)
-		return (STORE_OK);
-	quarantine_move(t->store, l->fd, "tenant.json", label, why);
-	return (STORE_DAMAGED);
+	err = load_file(&f, take_tenant, l);
+	if (err == STORE_NOENT)
+		err = load_missing(l, label);
+	return (err == STORE_DAMAGED ? tenant_damaged(t, &f) : err);
 }
 
 static enum store_err
@@ -618,9 +584,11 @@ load_tenant(struct tenant *t, enum tenant_level want, uint64_t *lsn_r)
 		t->level = next;
 	}
 	if (t->level >= want)
-		err = t->is_damaged ? STORE_DAMAGED : STORE_OK;
-	assert(t->is_loading && (err == STORE_OK || err == STORE_DAMAGED ||
+		err = !t->is_damaged ? STORE_OK : t->is_newer ? STORE_NEWER :
+		    STORE_DAMAGED;
+	assert(t->is_loading && (err == STORE_OK || t->is_damaged ||
 	    t->level < want));
+	assert(t->is_damaged || !t->is_held);
 	t->is_loading = false;
 	cond_broadcast(&t->loaded);
 	lock_give(&t->lck);

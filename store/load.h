@@ -13,8 +13,11 @@
  * before anybody finds them.  A damaged or unreadable document is set aside
  * under quarantine/ and its conversation answers STORE_DAMAGED, now and after
  * each start; so does a tenant for its tenant.json, but its conversations are
- * loaded.  Of a store that is read only all that is noted instead, unreadable
- * files and folders too (problem.h).  Returns STORE_OK, STORE_DAMAGED (the tenant), STORE_NOMEM, or
+ * loaded.  One of a later format (STORE_NEWER), or that may not be read for
+ * want of a right, stays where it is and is not written over.  Of a store that
+ * is read only all that is noted instead, unreadable files and folders too
+ * (problem.h).  Returns STORE_OK, STORE_DAMAGED or STORE_NEWER (the tenant),
+ * STORE_NOMEM, or
  * STORE_SICK if something could not be read now (logged; nothing changed, try
  * again).  Blocks; several threads may ask at once.
  */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hex.h"
+#include "member.h"
 #include "once.h"
 
 /* How many records without key a table may hold: credentials are few. */
@@ -50,6 +51,7 @@ once_free(struct once *r)
 		return;
 	free(r->key);
 	free(r->ids);
+	free(r->rest.p);
 	free(r);
 }
 
@@ -246,7 +248,9 @@ once_encode(const struct once *r, struct buf *b)
 			buf_addc(b, ',');
 		buf_jsons(b, r->ids + i);
 	}
-	buf_adds(b, "]}");
+	buf_addc(b, ']');
+	buf_add(b, r->rest.p, r->rest.len);
+	buf_addc(b, '}');
 }
 
 /* Hex digits of a JSON string into n bytes. */
@@ -299,32 +303,73 @@ decode_key(struct once *r, struct span value)
 	return ((r->key = strdup(key)) != NULL);
 }
 
-struct once *
-once_decode(struct span o)
+enum { KEY, SCOPE, CREDENTIAL, BODY, COUNT, AT, LSN, VERSION, CONVERSATION,
+    ITEMS, NMEMBERS };
+
+static bool
+decode_numbers(struct once *r, const struct member *v)
 {
-	struct once *r;
-	struct span v;
 	uint64_t count;
+
+	if (!jsonscan_u64(v[COUNT].value, &count) || count > UINT32_MAX)
+		return (false);
+	r->count = (uint32_t)count;
+	return (jsonscan_i64(v[AT].value, &r->at) &&
+	    jsonscan_u64(v[LSN].value, &r->lsn) &&
+	    jsonscan_u64(v[VERSION].value, &r->version));
+}
+
+static bool
+decode_strings(struct once *r, const struct member *v)
+{
+
+	if (v[KEY].value.p == NULL || !decode_key(r, v[KEY].value) ||
+	    !decode_hash(v[SCOPE].value, &r->scope) ||
+	    !decode_hash(v[CREDENTIAL].value, &r->credential) ||
+	    !decode_hex(v[BODY].value, r->body, sizeof(r->body)) ||
+	    !jsonscan_cstring(v[CONVERSATION].value, r->conversation,
+	    sizeof(r->conversation)))
+		return (false);
+	/* It is written without escapes. */
+	return (id_is_valid(r->conversation, strlen(r->conversation)) &&
+	    v[ITEMS].value.p != NULL && decode_ids(r, v[ITEMS].value));
+}
+
+static bool
+decode_rest(struct once *r, const struct buf *rest)
+{
+
+	if (rest->len > 0)
+		r->rest = text_new(rest->data, rest->len);
+	return (buf_ok(rest) && (rest->len == 0 || r->rest.p != NULL));
+}
+
+struct once *
+once_decode(struct span object)
+{
+	struct member v[NMEMBERS] = {
+		[KEY] = { .name = "key" },
+		[SCOPE] = { .name = "scope" },
+		[CREDENTIAL] = { .name = "credential" },
+		[BODY] = { .name = "body" },
+		[COUNT] = { .name = "count" },
+		[AT] = { .name = "at" },
+		[LSN] = { .name = "lsn" },
+		[VERSION] = { .name = "version" },
+		[CONVERSATION] = { .name = "conversation" },
+		[ITEMS] = { .name = "items" },
+	};
+	struct buf rest = BUF_INITIALIZER;
+	struct once *r;
 
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return (NULL);
-	if (!jsonscan_get(o, "key", &v) || !decode_key(r, v) ||
-	    !jsonscan_get(o, "scope", &v) || !decode_hash(v, &r->scope) ||
-	    !jsonscan_get(o, "credential", &v) ||
-	    !decode_hash(v, &r->credential) ||
-	    !jsonscan_get(o, "body", &v) ||
-	    !decode_hex(v, r->body, sizeof(r->body)) ||
-	    !jsonscan_get(o, "count", &v) || !jsonscan_u64(v, &count) ||
-	    count > UINT32_MAX ||
-	    !jsonscan_get(o, "at", &v) || !jsonscan_i64(v, &r->at) ||
-	    !jsonscan_get(o, "lsn", &v) || !jsonscan_u64(v, &r->lsn) ||
-	    !jsonscan_get(o, "version", &v) || !jsonscan_u64(v, &r->version) ||
-	    !jsonscan_get(o, "conversation", &v) ||
-	    !jsonscan_cstring(v, r->conversation, sizeof(r->conversation)) ||
-	    !jsonscan_get(o, "items", &v) || !decode_ids(r, v)) {
+	member_split(object, v, NMEMBERS, &rest);
+	if (!decode_numbers(r, v) || !decode_strings(r, v) ||
+	    !decode_rest(r, &rest)) {
 		once_free(r);
-		return (NULL);
+		r = NULL;
 	}
-	r->count = (uint32_t)count;
+	buf_fini(&rest);
 	return (r);
 }

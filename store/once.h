@@ -12,6 +12,7 @@
 #include "id.h"
 #include "jsonscan.h"
 #include "store.h"
+#include "text.h"
 
 /*
  * What is remembered of changes, so that a retry gets the first outcome
@@ -40,6 +41,8 @@ struct once {
 	char		 conversation[ID_SIZE];
 	char		*ids;		/* of items, each ended by NUL */
 	size_t		 ids_len;
+	struct text	 rest;		/* what a later rememberd wrote, see
+					   member.h; p NULL: none */
 };
 
 TAILQ_HEAD(once_list, once);

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,8 @@ free_name(struct store *s, const char *label, char *name)
 
 	do
 		(void)snprintf(name, NAME_SIZE, "%s.%" PRId64, label, at++);
-	while (sys->fstatat(s->quarantinefd, name, &st, 0) == 0);
+	while (sys->fstatat(s->quarantinefd, name, &st,
+	    AT_SYMLINK_NOFOLLOW) == 0);
 }
 
 /* Say why beside it, in the log, and count it. */
@@ -46,7 +48,7 @@ explain(struct store *s, const char *label, const char *name, const char *why)
 	atomic_fetch_add(&s->nquarantined, 1);
 }
 
-void
+int
 quarantine_move(struct store *s, int dirfd, const char *name,
     const char *label, const char *why)
 {
@@ -54,14 +56,18 @@ quarantine_move(struct store *s, int dirfd, const char *name,
 
 	if (s->o.read_only) {
 		problem_note_label(s, LOG_LEVEL_ERROR, label, why);
-		return;
+		return (0);
 	}
 	free_name(s, label, aside);
+	if (sys->renameat(dirfd, name, s->quarantinefd, aside) == -1) {
+		log_warn("%s (%s) cannot be set aside", label, why);
+		return (-1);
+	}
 	explain(s, label, aside, why);
-	if (sys->renameat(dirfd, name, s->quarantinefd, aside) == -1 ||
-	    atomicfile_sync(s->quarantinefd) == -1 ||
+	if (atomicfile_sync(s->quarantinefd) == -1 ||
 	    atomicfile_sync(dirfd) == -1)
 		log_warn("quarantine/%s", aside);
+	return (0);
 }
 
 void

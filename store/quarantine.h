@@ -25,8 +25,8 @@
  */
 #define QUARANTINE_LABEL	200	/* and its NUL */
 
-/* Move the file name of dirfd there; if that fails it stays. */
-void	 quarantine_move(struct store *, int dirfd, const char *name,
+/* Move the file name of dirfd there.  Returns 0, or -1: then it stays. */
+int	 quarantine_move(struct store *, int dirfd, const char *name,
 	    const char *label, const char *why);
 /* Put a copy of the file there, once: a second call finds it. */
 void	 quarantine_copy(struct store *, int dirfd, const char *name,

@@ -36,7 +36,7 @@ hold(struct tenant *t, const char *id, const char *user,
 		*lsn_r = 0;
 		err = STORE_NOENT;
 	} else if (c->is_damaged)
-		err = STORE_DAMAGED;
+		err = conversation_damage(c);
 	if (err == STORE_OK) {
 		*c_r = c;
 		return (STORE_OK);

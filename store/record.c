@@ -132,7 +132,7 @@ decode_credential(struct span value, struct record *r)
 	if (r->credential == NULL &&
 	    (r->credential = calloc(1, sizeof(*r->credential))) == NULL)
 		return (-1);
-	return (key_decode(value, r->credential) ? 1 : 0);
+	return (key_decode(value, r->credential, NULL) ? 1 : 0);
 }
 
 static int

@@ -35,7 +35,7 @@ tenant_takes(struct recovery *v, struct tenant *t, const struct record *r)
 
 	if (!t->is_damaged)
 		return (r->lsn > t->lsn);
-	if (r->kind != CHANGE_TENANT_CREATE) {
+	if (r->kind != CHANGE_TENANT_CREATE || t->is_held) {
 		v->left_out = true;
 		return (false);
 	}
@@ -90,7 +90,8 @@ makes_way(struct store *s, const struct conversation *there,
 {
 
 	if (there->is_damaged)
-		return (!flush_is_marked(s->flush, &there->dirty));
+		return (!there->is_held &&
+		    !flush_is_marked(s->flush, &there->dirty));
 	return (there->is_deleted && r->lsn > there->lsn);
 }
 
@@ -185,7 +186,7 @@ follows(struct recovery *v, struct conversation *c, const struct record *r)
 		return (0);
 	/* Of what is damaged nothing is known but that it may be deleted. */
 	if (c->is_damaged) {
-		if (r->kind == CHANGE_CONVERSATION_DELETE)
+		if (r->kind == CHANGE_CONVERSATION_DELETE && !c->is_held)
 			return (1);
 		v->left_out = true;
 		return (0);
@@ -241,7 +242,10 @@ replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
 	int rc = 0;
 
 	lock_take(&t->lck);
-	if (r->once != NULL && is_set)
+	/* A file of once/ that had to stay must not be written over. */
+	if (t->is_held)
+		v->left_out = true;
+	else if (r->once != NULL && is_set)
 		mark(s, &t->dirty_once, r->lsn);
 	c = tenant_find(t, r->conversation);
 	if (r->kind == CHANGE_CONVERSATION_CREATE)
@@ -282,6 +286,7 @@ tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
 	    &lsn)) {
 	case STORE_OK:
 	case STORE_DAMAGED:	/* its conversations take theirs */
+	case STORE_NEWER:
 		break;
 	default:
 		return (-1);

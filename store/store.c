@@ -78,7 +78,7 @@ store_tenant_get(struct store *s, const char *name, size_t len,
 		return (STORE_NOENT);
 	lock_take(&t->lck);
 	if (t->is_damaged)
-		err = STORE_DAMAGED;
+		err = t->is_newer ? STORE_NEWER : STORE_DAMAGED;
 	else if (t->level == TENANT_NAMED)
 		err = STORE_COLD;
 	else if (!t->exists)

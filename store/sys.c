@@ -156,7 +156,8 @@ sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
 	int fd, rc, error;
 
 	/* O_NONBLOCK: a fifo that somebody put there must not hold us. */
-	fd = sys->openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+	fd = sys->openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+	    O_NOFOLLOW, 0);
 	if (fd == -1)
 		return (-1);
 	rc = readall(fd, max, &b);

@@ -61,8 +61,8 @@ int	 sys_pwritevall(int fd, struct iovec *iov, int iovcnt, off_t off);
 /*
  * Read the whole regular file name in dirfd into *buf_r, malloc'd (new) and
  * followed by a NUL that *len_r does not count.  Returns 0, or -1 with errno
- * set (EFBIG above max bytes, EISDIR or EINVAL if it is no regular file,
- * ENOMEM, or what open and read say).
+ * set (EFBIG above max bytes, EISDIR or EINVAL if it is no regular file, ELOOP
+ * if it is a symbolic link, ENOMEM, or what open and read say).
  */
 int	 sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
 	    size_t *len_r);

@@ -55,6 +55,7 @@ tenant_free(struct tenant *t)
 	}
 	keyring_fini(&t->apikeys);
 	keyring_fini(&t->jwtkeys);
+	free(t->rest.p);
 	once_table_fini(&t->once);
 	cond_fini(&t->loaded);
 	lock_fini(&t->lck);

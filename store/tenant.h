@@ -43,6 +43,9 @@ struct tenant {
 	enum tenant_level level;		/* [t] rises only */
 	bool		 is_loading;		/* [t] */
 	bool		 is_damaged;		/* [t] tenant.json set aside */
+	bool		 is_held;		/* [t] damaged, and a file of its
+						   own is in its place still */
+	bool		 is_newer;		/* [t] held: of a later format */
 	bool		 exists;		/* [t] was created, really */
 	int64_t		 created_at;		/* [t] ms */
 	uint64_t	 created_lsn;		/* [t] of its creation, if
@@ -52,6 +55,9 @@ struct tenant {
 						   deleted one */
 	uint64_t	 list_lsn;		/* [t] newest change of any that
 						   the lists show */
+	struct text	 rest;			/* [t] of tenant.json, what a
+						   later rememberd wrote; p
+						   NULL: nothing */
 	struct keyring	 apikeys;		/* [t] */
 	struct keyring	 jwtkeys;		/* [t] */
 	struct once_table once;			/* [t] creations, deletions */

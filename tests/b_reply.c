@@ -149,6 +149,7 @@ store_errors(void **state)
 		{ STORE_SICK, 503, "server_error", NULL,
 		    "storage_unavailable", NULL },
 		{ STORE_DAMAGED, 503, "server_error", NULL, "damaged", NULL },
+		{ STORE_NEWER, 503, "server_error", NULL, "damaged", NULL },
 		{ STORE_NOMEM, 503, "server_error", NULL, "out_of_memory",
 		    NULL },
 		{ STORE_METADATA_LIMIT, 400, "invalid_request_error",
@@ -175,7 +176,8 @@ store_errors(void **state)
 		assert_int_equal(rep.lsn, 5);
 		assert_int_equal(has_header(&rep, "Retry-After: "),
 		    cases[i].status == 429 || (cases[i].status >= 500 &&
-		    cases[i].err != STORE_DAMAGED));
+		    cases[i].err != STORE_DAMAGED &&
+		    cases[i].err != STORE_NEWER));
 	}
 	reply_store_error(&rep, STORE_FULL, text(""));
 	assert_true(has_header(&rep, "x-should-retry: false\r\n"));

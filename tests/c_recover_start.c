@@ -1,0 +1,217 @@
+/*
+ * store_open: the first start and later ones, whatever call fails in them or
+ * kills them.
+ */
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include <cmocka.h>
+
+#include "tests/crashed.h"
+#include "tests/fault.h"
+#include "tests/state.h"
+
+/* Whatever call fails in the first start, the second one succeeds. */
+static void
+first_start_fails(void **state)
+{
+	struct store_options o;
+	struct store *s;
+	pid_t holder;
+	int n, rc;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		state_remove(dir);
+		o = state_options(dir);
+		fault_arm(n, n % 2 == 0 ? EIO : ENOSPC);
+		rc = store_open(&o, &s, &holder);
+		if (!fault_fired())
+			break;
+		fault_disarm();
+		if (rc == 0)
+			state_close(s);
+		assert_int_equal(store_open(&o, &s, &holder), 0);
+		busy(s);
+		HAS(s, "a", 2);
+		state_close(s);
+	}
+	fault_disarm();
+	assert_int_equal(rc, 0);
+	assert_true(n > 20);
+	state_close(s);
+}
+
+/* The store's own name is synced into the folder above it. */
+static void
+first_start_syncs(void **state)
+{
+	unsigned long before, made, found;
+
+	(void)state;
+	before = fault_count(FAULT_FSYNC);
+	state_close(state_open(dir));
+	made = fault_count(FAULT_FSYNC) - before;
+	state_remove(dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	before = fault_count(FAULT_FSYNC);
+	state_close(state_open(dir));
+	found = fault_count(FAULT_FSYNC) - before;
+	assert_int_equal(made, found + 1);
+}
+
+/* As above, but killed at that very call. */
+static void
+first_start_killed(void **state)
+{
+	struct store_options o;
+	struct store *s;
+	pid_t holder, pid;
+	int n, status;
+
+	(void)state;
+	for (n = 1; ; n++) {
+		state_remove(dir);
+		o = state_options(dir);
+		assert_true((pid = fork()) != -1);
+		if (pid == 0) {
+			fault_kill(n);
+			if (store_open(&o, &s, &holder) != 0)
+				_exit(1);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_not_equal(WEXITSTATUS(status), 1);
+		assert_int_equal(store_open(&o, &s, &holder), 0);
+		busy(s);
+		state_close(s);
+		if (WEXITSTATUS(status) == 0)
+			break;
+	}
+	assert_true(n > 20);
+}
+
+/* The same over a store that has something to replay. */
+static void
+start_fails(void **state)
+{
+	struct store_options o = state_options(dir);
+	char saved[STATE_PATH];
+	struct store *s;
+	pid_t holder;
+	char *text = crash(busy_flushed_busy);
+	int n, rc;
+
+	(void)state;
+	state_folder(saved);
+	state_copy(dir, saved);
+	for (n = 1; ; n++) {
+		state_copy(saved, dir);
+		/* A failing read would be damage: not of this test. */
+		fault_arm_call(FAULT_ANY & ~FAULT_READ & ~FAULT_OPENAT &
+		    ~FAULT_FSTAT, n, EIO);
+		rc = store_open(&o, &s, &holder);
+		if (!fault_fired())
+			break;
+		fault_disarm();
+		if (rc == 0)
+			state_close(s);
+		s = opens_as(text);
+		state_close(s);
+	}
+	fault_disarm();
+	assert_int_equal(rc, 0);
+	state_close(s);
+	assert_true(n > 10);
+	/* Out of descriptors nothing is taken for damaged. */
+	for (n = 1; ; n++) {
+		state_copy(saved, dir);
+		fault_arm_call(FAULT_OPENAT, n, EMFILE);
+		rc = store_open(&o, &s, &holder);
+		if (!fault_fired())
+			break;
+		fault_disarm();
+		if (rc == 0)
+			state_close(s);
+		assert_int_equal(state_count(dir, "quarantine", ""), 0);
+		s = opens_as(text);
+		state_close(s);
+	}
+	fault_disarm();
+	state_close(s);
+	/* A read that fails once is no damage either. */
+	for (n = 1; ; n++) {
+		state_copy(saved, dir);
+		fault_arm_call(FAULT_READ, n, EIO);
+		rc = store_open(&o, &s, &holder);
+		if (!fault_fired())
+			break;
+		fault_disarm();
+		if (rc == 0)
+			state_close(s);
+		assert_int_equal(state_count(dir, "quarantine", ""), 0);
+		s = opens_as(text);
+		state_close(s);
+	}
+	fault_disarm();
+	state_close(s);
+	state_remove(saved);
+	free(text);
+}
+
+/* A folder with other things in it is not made a store. */
+static void
+not_a_store(void **state)
+{
+	struct store_options o = state_options(dir);
+	struct store *s;
+	pid_t holder;
+	size_t len;
+	char *p;
+
+	(void)state;
+	assert_int_equal(mkdir(dir, 0700) == 0 || errno == EEXIST, 1);
+	state_write(dir, "thesis.txt", "precious", 8);
+	assert_int_equal(store_open(&o, &s, &holder), -1);
+	assert_int_equal(holder, 0);
+	assert_non_null(p = state_read(dir, "thesis.txt", &len));
+	free(p);
+	assert_int_equal(state_count(dir, ".", "store.json"), 0);
+	state_remove(dir);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	state_write(dir, "store.json", "{\"format\":2}", 12);
+	assert_int_equal(store_open(&o, &s, &holder), -1);
+	state_write(dir, "store.json", "{\"format\":1,\"store\":"
+	    "\"../../../../etc/\",\"epochs\":[]}", 50);
+	assert_int_equal(store_open(&o, &s, &holder), -1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(first_start_fails),
+		TEST(first_start_syncs),
+		TEST(first_start_killed),
+		TEST(start_fails),
+		TEST(not_a_store),
+	};
+
+	fault_init();
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}

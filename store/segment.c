@@ -29,6 +29,9 @@
 #define PIECE		(64 * 1024)
 #define PIECES		64
 
+/* What a disk writes as one, at most. */
+#define SECTOR_MAX	4096
+
 #define NAME_DIGITS	20
 #define SUFFIX_DIGITS	6
 #define SUFFIX_MAX	999999
@@ -443,6 +446,22 @@ is_zero(const char *p, const char *end)
 }
 
 /*
+ * Is this all that a power cut left of a segment that was being made?  Batches
+ * are written only after the header was synced; so there is none, and nothing
+ * but zeros, or one sector of anything where the disk was writing.
+ */
+static bool
+is_unborn(const char *p, const char *end)
+{
+	while (p < end && *p == 0)
+		p++;
+	while (p < end && end[-1] == 0)
+		end--;
+	return (end - p <= SECTOR_MAX && memmem(p, (size_t)(end - p),
+	    BATCH_START, sizeof(BATCH_START) - 1) == NULL);
+}
+
+/*
  * Find the next valid batch.  Returns it at the place of the reader or
  * anywhere behind; false if there is none.
  */
@@ -499,9 +518,8 @@ read_segment(const char *p, size_t len, const char *store_id,
 	struct reader r;
 
 	if (!decode_header(p, len, &h)) {
-		/* Batches are written only after the header was synced. */
 		if (len <= SEGMENT_HEADER ||
-		    is_zero(p + SEGMENT_HEADER, p + len)) {
+		    is_unborn(p + SEGMENT_HEADER, p + len)) {
 			rep->is_torn = true;
 			return (0);
 		}

@@ -109,8 +109,8 @@ struct segment_report {
  * in order of the file; lsns rise.  Returns 0 with *report_r filled; -1 with
  * errno set if it could not be read (EBADMSG: no valid header of this
  * store_id or of a known format; but a file that a crash left before its
- * header was synced, all zeros behind the header's place, counts as one
- * without a batch, is_torn); or what visit returned if it was not 0.
+ * header was synced, zeros behind the header's place or one torn sector among
+ * them, counts as one without a batch, is_torn); or what visit returned if it was not 0.
  * Blocks.  Linear in the file's size, whatever it holds.
  */
 int	 segment_read(int dirfd, const char *name, const char *store_id,

@@ -385,13 +385,14 @@ foreign_segments(void **state)
 	struct store_stats st;
 	struct store *s;
 	char id[17], path[256];
-	char zeros[1000];
+	char foreign[10000];
 
 	(void)state;
 	empty_store(id);
 	write_segment("fedcba9876543210", 500, lines, 1);
-	memset(zeros, 'x', sizeof(zeros));
-	state_write(dir, "journal/00000000000000000700", zeros, 1000);
+	memset(foreign, 'x', sizeof(foreign));
+	state_write(dir, "journal/00000000000000000700", foreign,
+	    sizeof(foreign));
 	state_write(dir, "journal/note.txt", "kept", 4);
 	s = state_open(dir);
 	store_stats(s, &st);

@@ -429,6 +429,7 @@ static void
 unborn(void **state)
 {
 	static const char zeros[4096];
+	char sector[SEGMENT_HEADER + 16384] = { 0 };
 	struct segment_report rep;
 	struct seen s;
 	size_t off[BATCHES + 1], len, n;
@@ -448,6 +449,15 @@ unborn(void **state)
 	assert_int_equal(read_back(&s, &rep), 0);
 	assert_true(rep.is_torn);
 	assert_int_equal(s.lsns, 0);
+	/* One sector of anything is what was being written; two are not. */
+	memset(sector + 5000, 'x', 4096);
+	spill(sector, sizeof(sector));
+	assert_int_equal(read_back(&s, &rep), 0);
+	assert_true(rep.is_torn);
+	sector[5000 + 4096] = 'x';
+	spill(sector, sizeof(sector));
+	assert_int_equal(read_back(&s, &rep), -1);
+	assert_int_equal(errno, EBADMSG);
 	spill(p, SEGMENT_HEADER);
 	assert_int_equal(read_back(&s, &rep), 0);
 	assert_false(rep.is_torn);

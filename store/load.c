@@ -351,19 +351,6 @@ load_folder(const struct tenant *t, const char *sub)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
 }
 
-/* The folder that is read next.  Returns 1, 0 if it is not there, -1 logged. */
-static int
-open_folder(struct load *l, const char *sub)
-{
-
-	if ((l->fd = load_folder(l->tenant, sub)) != -1)
-		return (1);
-	if (errno == ENOENT || passes_folder(l, sub))
-		return (0);
-	log_warn("open tenants/%s/%s", l->tenant->name, sub);
-	return (-1);
-}
-
 static void
 close_folder(struct load *l)
 {
@@ -371,6 +358,40 @@ close_folder(struct load *l)
 	if (l->fd != -1)
 		(void)sys->close(l->fd);
 	l->fd = -1;
+}
+
+/*
+ * settle_note: a process that was killed behind a rename has left a document
+ * that stands in the cache, and perhaps not in its folder on the disk.  Replay
+ * passes over what the document holds, so nothing writes it again while its
+ * part of the journal goes.  Hence at start each folder is synced before what
+ * is read of it is believed; later there is no journal of what was not loaded.
+ */
+static int
+settle(const struct store *s, int fd)
+{
+
+	if (s->journal != NULL || s->o.read_only)
+		return (0);
+	return (atomicfile_sync(fd));
+}
+
+/* The folder that is read next.  Returns 1, 0 if it is not there, -1 logged. */
+static int
+open_folder(struct load *l, const char *sub)
+{
+
+	if ((l->fd = load_folder(l->tenant, sub)) == -1) {
+		if (errno == ENOENT || passes_folder(l, sub))
+			return (0);
+		log_warn("open tenants/%s/%s", l->tenant->name, sub);
+		return (-1);
+	}
+	if (settle(l->tenant->store, l->fd) == 0)
+		return (1);
+	log_warn("sync tenants/%s/%s", l->tenant->name, sub);
+	close_folder(l);
+	return (-1);
 }
 
 /* Take back what a bad tenant.json left in t; its lock is held. */

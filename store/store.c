@@ -329,6 +329,11 @@ open_folders(struct store *s)
 			return (-1);
 		}
 		memcpy((char *)s + folders[i].fd, &fd, sizeof(fd));
+		/* See settle_note in load.c; STORE itself follows at last. */
+		if (atomicfile_sync(fd) == -1) {
+			log_err("sync %s/%s", s->o.dir, folders[i].name);
+			return (-1);
+		}
 	}
 	load_clean(s, s->dirfd);
 	load_clean(s, s->quarantinefd);
@@ -356,28 +361,53 @@ sync_parent(const char *path)
 	return (rc);
 }
 
-/* Open the store's folder, made with mode 0700 if it is not there. */
-static int
-open_dir(const char *path)
-{
-
-	if (sys->mkdirat(AT_FDCWD, path, 0700) == 0) {
-		if (sync_parent(path) == -1) {
-			(void)sys->unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
-			return (-1);
-		}
-	} else if (errno != EEXIST)
-		return (-1);
-	return (sys->openat(AT_FDCWD, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
-}
-
 static void
 close_fd(int fd)
 {
 
 	if (fd != -1)
 		(void)sys->close(fd);
+}
+
+/*
+ * Until there is a store the folder's own name may be in the cache only: who
+ * made it may have been killed.  One that somebody else made may stand where
+ * we cannot sync; then it is theirs to see to.
+ */
+static int
+settle_dir(const char *path, int fd, bool is_made)
+{
+	struct stat st;
+
+	if (sys->fstatat(fd, "store.json", &st, 0) == 0)
+		return (0);
+	if (errno != ENOENT)
+		return (-1);
+	if (sync_parent(path) == 0 || (!is_made && errno == EACCES))
+		return (0);
+	return (-1);
+}
+
+/* Open the store's folder, made with mode 0700 if it is not there. */
+static int
+open_dir(const char *path)
+{
+	bool is_made;
+	int fd, e;
+
+	is_made = sys->mkdirat(AT_FDCWD, path, 0700) == 0;
+	if (!is_made && errno != EEXIST)
+		return (-1);
+	fd = sys->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+	    0);
+	if (fd != -1 && settle_dir(path, fd, is_made) == 0)
+		return (fd);
+	e = errno;
+	close_fd(fd);
+	if (is_made)
+		(void)sys->unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+	errno = e;
+	return (-1);
 }
 
 void

@@ -30,63 +30,80 @@ enum {
 	OPT_SUB = 1 << 3,
 	OPT_SCOPE = 1 << 4,
 	OPT_TTL = 1 << 5,
-};
-
-/* What the command line said. */
-struct args {
-	const char	*conf_path;
-	bool		 is_json;
-	unsigned int	 given;		/* OPT_* */
-	const char	*label;
-	const char	*kid;
-	const char	*secret_file;
-	const char	*sub;
-	const char	*scope;
-	uint64_t	 ttl;		/* seconds */
-	const char	*words[2];	/* TENANT, ID */
+	OPT_TENANT = 1 << 6,
+	OPT_CONVERSATION = 1 << 7,
 };
 
 /*
- * One verb: what it is called with, which admin call it makes, and which
- * fields of the reply are shown.  %s in the path are args.words.
+ * One verb: what it is called with, and either the function that does it, or
+ * which admin call it makes and which fields of the reply are shown.  %s in
+ * the path are the words.
  */
 struct verb {
 	const char	*name;		/* "key add" */
 	const char	*usage;		/* behind the name */
-	int		 nwords;
+	int		 nwords;	/* it needs */
+	int		 nfolders;	/* and may have: in place of the
+					   configuration's store */
 	unsigned int	 options;	/* OPT_* it takes */
 	unsigned int	 required;	/* OPT_* it needs */
 	bool		 is_live;	/* means nothing without a daemon */
-	const char	*method;	/* NULL: print the configuration */
+	int		(*function)(const struct ctl_args *,
+			    const struct conf *);
+	const char	*method;
 	const char	*path;
 	const char	*fields;	/* "id label", or NULL: all of them */
 };
 
+/* Print the configuration. */
+static int
+config(const struct ctl_args *args, const struct conf *conf)
+{
+
+	(void)args;
+	conf_print(conf, stdout);
+	return (fflush(stdout) == EOF ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
 static const struct verb verbs[] = {
-	{ "config", "", 0, 0, 0, false, NULL, NULL, NULL },
-	{ "flush", "", 0, 0, 0, true, "POST", "/admin/v1/flush", "" },
-	{ "jwt-key add", "TENANT [--kid KID] [--secret-file FILE]", 1,
-	    OPT_KID | OPT_SECRET_FILE, 0, false,
-	    "POST", "/admin/v1/tenants/%s/jwt-keys", "kid secret" },
-	{ "jwt-key list", "TENANT", 1, 0, 0, false,
-	    "GET", "/admin/v1/tenants/%s/jwt-keys", "kid created_at" },
-	{ "jwt-key revoke", "TENANT KID", 2, 0, 0, false,
-	    "DELETE", "/admin/v1/tenants/%s/jwt-keys/%s", "" },
-	{ "key add", "TENANT [--label LABEL]", 1, OPT_LABEL, 0, false,
-	    "POST", "/admin/v1/tenants/%s/keys", "id key" },
-	{ "key list", "TENANT", 1, 0, 0, false,
-	    "GET", "/admin/v1/tenants/%s/keys", "id created_at label" },
-	{ "key revoke", "TENANT ID", 2, 0, 0, false,
-	    "DELETE", "/admin/v1/tenants/%s/keys/%s", "" },
-	{ "status", "", 0, 0, 0, true, "GET", "/admin/v1/status", NULL },
-	{ "tenant add", "TENANT", 1, 0, 0, false,
-	    "POST", "/admin/v1/tenants", "" },
-	{ "tenant list", "", 0, 0, 0, false,
-	    "GET", "/admin/v1/tenants", "name" },
-	{ "token mint", "TENANT --sub USER [--kid KID] [--scope SCOPE] "
-	    "[--ttl TIME]", 1, OPT_SUB | OPT_KID | OPT_SCOPE | OPT_TTL,
-	    OPT_SUB, false,
-	    "POST", "/admin/v1/tenants/%s/tokens", "token" },
+	{ .name = "check", .usage = "[DIR]", .nfolders = 1,
+	    .function = ctl_check },
+	{ .name = "config", .usage = "", .function = config },
+	{ .name = "dump", .usage = "[DIR] [--tenant TENANT] "
+	    "[--conversation ID]", .nfolders = 1,
+	    .options = OPT_TENANT | OPT_CONVERSATION, .function = ctl_dump },
+	{ .name = "flush", .usage = "", .is_live = true,
+	    .method = "POST", .path = "/admin/v1/flush", .fields = "" },
+	{ .name = "jwt-key add",
+	    .usage = "TENANT [--kid KID] [--secret-file FILE]", .nwords = 1,
+	    .options = OPT_KID | OPT_SECRET_FILE, .method = "POST",
+	    .path = "/admin/v1/tenants/%s/jwt-keys", .fields = "kid secret" },
+	{ .name = "jwt-key list", .usage = "TENANT", .nwords = 1,
+	    .method = "GET", .path = "/admin/v1/tenants/%s/jwt-keys",
+	    .fields = "kid created_at" },
+	{ .name = "jwt-key revoke", .usage = "TENANT KID", .nwords = 2,
+	    .method = "DELETE", .path = "/admin/v1/tenants/%s/jwt-keys/%s",
+	    .fields = "" },
+	{ .name = "key add", .usage = "TENANT [--label LABEL]", .nwords = 1,
+	    .options = OPT_LABEL, .method = "POST",
+	    .path = "/admin/v1/tenants/%s/keys", .fields = "id key" },
+	{ .name = "key list", .usage = "TENANT", .nwords = 1,
+	    .method = "GET", .path = "/admin/v1/tenants/%s/keys",
+	    .fields = "id created_at label" },
+	{ .name = "key revoke", .usage = "TENANT ID", .nwords = 2,
+	    .method = "DELETE", .path = "/admin/v1/tenants/%s/keys/%s",
+	    .fields = "" },
+	{ .name = "status", .usage = "", .is_live = true,
+	    .method = "GET", .path = "/admin/v1/status" },
+	{ .name = "tenant add", .usage = "TENANT", .nwords = 1,
+	    .method = "POST", .path = "/admin/v1/tenants", .fields = "" },
+	{ .name = "tenant list", .usage = "",
+	    .method = "GET", .path = "/admin/v1/tenants", .fields = "name" },
+	{ .name = "token mint", .usage = "TENANT --sub USER [--kid KID] "
+	    "[--scope SCOPE] [--ttl TIME]", .nwords = 1,
+	    .options = OPT_SUB | OPT_KID | OPT_SCOPE | OPT_TTL,
+	    .required = OPT_SUB, .method = "POST",
+	    .path = "/admin/v1/tenants/%s/tokens", .fields = "token" },
 };
 
 static void __dead2
@@ -139,7 +156,7 @@ verb_find(int argc, char **argv, int *used_r)
 
 /* Take one option, short or long, into args. */
 static void
-option_take(struct args *args, int option)
+option_take(struct ctl_args *args, int option)
 {
 	uint64_t ms;
 
@@ -177,12 +194,18 @@ option_take(struct args *args, int option)
 			    optarg);
 		args->ttl = ms / 1000;
 		break;
+	case OPT_TENANT:
+		args->tenant = optarg;
+		break;
+	case OPT_CONVERSATION:
+		args->conversation = optarg;
+		break;
 	}
 }
 
 /* Read the command line; what is wrong with it ends the program. */
 static const struct verb *
-args_parse(struct args *args, int argc, char **argv)
+args_parse(struct ctl_args *args, int argc, char **argv)
 {
 	/* In the order of the OPT_* bits. */
 	static const struct option options[] = {
@@ -192,6 +215,8 @@ args_parse(struct args *args, int argc, char **argv)
 		{ "sub", required_argument, NULL, 259 },
 		{ "scope", required_argument, NULL, 260 },
 		{ "ttl", required_argument, NULL, 261 },
+		{ "tenant", required_argument, NULL, 262 },
+		{ "conversation", required_argument, NULL, 263 },
 		{ NULL, 0, NULL, 0 }
 	};
 	const struct verb *verb;
@@ -222,7 +247,7 @@ args_parse(struct args *args, int argc, char **argv)
 	if ((wrong = verb->required & ~args->given) != 0)
 		misuse("%s needs --%s", verb->name,
 		    options[ffs((int)wrong) - 1].name);
-	if (argc != verb->nwords)
+	if (argc < verb->nwords || argc > verb->nwords + verb->nfolders)
 		misuse("%s: expected %s %s", verb->name, verb->name,
 		    *verb->usage == '\0' ? "alone" : verb->usage);
 	for (i = 0; i < argc; i++)
@@ -253,7 +278,7 @@ encode(char *buf, size_t size, const char *word)
  */
 static int
 path_make(char *buf, size_t size, const struct verb *verb,
-    const struct args *args)
+    const struct ctl_args *args)
 {
 	char words[2][512] = { "", "" };
 	const char *format = verb->path;
@@ -282,7 +307,7 @@ path_make(char *buf, size_t size, const struct verb *verb,
  * or -1 after saying why.
  */
 static int
-body_make(char **body_r, const struct verb *verb, const struct args *args)
+body_make(char **body_r, const struct verb *verb, const struct ctl_args *args)
 {
 	char *secret = NULL;
 	size_t len = 0;
@@ -397,7 +422,7 @@ show_object(json_t *object, const char *fields)
 
 /* Show what a call answered.  Returns the exit status. */
 static int
-show_reply(const struct verb *verb, const struct args *args, int status,
+show_reply(const struct verb *verb, const struct ctl_args *args, int status,
     json_t *reply)
 {
 	const json_t *data = json_object_get(reply, "data");
@@ -426,7 +451,7 @@ show_reply(const struct verb *verb, const struct args *args, int status,
 
 /* Make the verb's call, by the daemon if one is there.  The exit status. */
 static int
-run(const struct verb *verb, const struct args *args,
+run(const struct verb *verb, const struct ctl_args *args,
     const struct conf *conf)
 {
 	char path[1200];
@@ -435,10 +460,8 @@ run(const struct verb *verb, const struct args *args,
 	json_t *reply = NULL;
 	int rc, status;
 
-	if (verb->method == NULL) {
-		conf_print(conf, stdout);
-		return (fflush(stdout) == EOF ? EXIT_FAILURE : EXIT_SUCCESS);
-	}
+	if (verb->function != NULL)
+		return (verb->function(args, conf));
 	if (path_make(path, sizeof(path), verb, args) == -1 ||
 	    body_make(&body, verb, args) == -1)
 		return (EXIT_FAILURE);
@@ -466,13 +489,15 @@ int
 main(int argc, char **argv)
 {
 	const struct verb *verb;
-	struct conf *conf;
-	struct args args;
+	struct conf *conf = NULL;
+	struct ctl_args args;
 	int rc;
 
 	setprogname("rememberctl");
 	verb = args_parse(&args, argc, argv);
-	if (conf_load(args.conf_path, &conf) == -1)
+	/* A folder that was named needs no configuration. */
+	if ((verb->nfolders == 0 || args.words[verb->nwords] == NULL) &&
+	    conf_load(args.conf_path, &conf) == -1)
 		return (EXIT_USAGE);
 	rc = run(verb, &args, conf);
 	conf_free(conf);

@@ -14,7 +14,8 @@
 /* A walk over all conversations; see store_each. */
 struct walk {
 	struct store	*store;
-	int		 (*visit)(const char *, const struct conversation_view *,
+	int		 (*visit)(const char *,
+			    const struct conversation_view *,
 			    struct item *const *, size_t, void *);
 	void		*arg;
 };

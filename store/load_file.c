@@ -108,6 +108,8 @@ load_file(struct load_file *f, enum document_state (*take)(void *,
 	state = take(arg, data, len, why);
 	explicit_bzero(data, len);
 	free(data);
+	if (f->store->o.on_document != NULL)
+		f->store->o.on_document(f->store->o.problem_arg);
 	switch (state) {
 	case DOCUMENT_OK:
 		if (why[0] != '\0')

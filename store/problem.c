@@ -75,6 +75,19 @@ problems_fini(struct problems *ps)
 
 /* --- noting ------------------------------------------------------------- */
 
+/* A name on the disk can be any bytes; what is told of it is plain text. */
+static char *
+plain(const char *s)
+{
+	char *copy, *p;
+
+	if ((copy = strdup(s)) != NULL)
+		for (p = copy; *p != '\0'; p++)
+			if (*p < ' ' || *p > '~')
+				*p = '?';
+	return (copy);
+}
+
 static struct problem *
 problem_new(enum log_level level, const char *file, const char *lost,
     const char *what)
@@ -84,9 +97,9 @@ problem_new(enum log_level level, const char *file, const char *lost,
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return (NULL);
 	p->level = level;
-	p->file = strdup(file);
-	p->what = strdup(what);
-	p->lost = lost == NULL ? NULL : strdup(lost);
+	p->file = plain(file);
+	p->what = plain(what);
+	p->lost = lost == NULL ? NULL : plain(lost);
 	if (p->file != NULL && p->what != NULL &&
 	    (lost == NULL || p->lost != NULL))
 		return (p);

@@ -27,7 +27,7 @@ RB_PROTOTYPE(problem_tree, problem, node, problem_cmp)
 
 struct problems {
 	struct problem_tree tree;	/* to be told */
-	struct problem_tree seen;	/* of an earlier reading, told to none */
+	struct problem_tree seen;	/* of an earlier reading, not told */
 	bool		 is_short;	/* one was left out: no memory */
 };
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "quarantine.h"
 #include "readonly.h"
 #include "recover.h"
 #include "store_internal.h"
@@ -170,6 +171,15 @@ open_folder(struct store *s, const char *name, const char *lost, int *fd_r)
 	return (0);
 }
 
+static int
+count_file(const char *label, void *arg)
+{
+
+	(void)label;
+	atomic_fetch_add((atomic_size_t *)arg, 1);
+	return (0);
+}
+
 /* One reading of all but the tenants that the journal does not speak of. */
 static int
 read_in(struct store *s)
@@ -196,6 +206,8 @@ read_in(struct store *s)
 		log_err("open the folders of %s", s->o.dir);
 		return (-1);
 	}
+	if (quarantine_each(s, count_file, &s->nquarantined) == -1)
+		(void)readonly_passes(s, "quarantine", NULL);
 	return (recover(s));
 }
 

@@ -233,6 +233,7 @@ open_journal(struct recovery *v)
 
 	if (s->o.read_only) {
 		s->read_lsn = v->max;
+		s->read_segments = v->n;
 		return (0);
 	}
 	if (journal_open(s->journalfd, &o, &s->journal) == -1)

@@ -50,6 +50,7 @@ store_stats(struct store *s, struct store_stats *st)
 	memset(st, 0, sizeof(*st));
 	strlcpy(st->store_id, s->id, sizeof(st->store_id));
 	st->lsn = s->read_lsn;
+	js.segments = s->read_segments;
 	if (!s->o.read_only) {
 		st->lsn = journal_next(s->journal) - 1;
 		journal_stats(s->journal, &js);

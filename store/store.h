@@ -65,9 +65,11 @@ struct store_options {
 	size_t		 journal_segment;
 	size_t		 once_limit;	/* idempotency records a conversation */
 	bool		 read_only;	/* see below */
-	/* Read only: told of each problem, in no lock; or NULL. */
+	/* Read only, each in no lock, or NULL: told of each problem, and of
+	 * each document that was read. */
 	void		(*on_problem)(const struct store_problem *, void *arg);
-	void		*problem_arg;
+	void		(*on_document)(void *arg);
+	void		*problem_arg;	/* of both */
 };
 
 /*
@@ -362,7 +364,8 @@ struct store_stats {
 	size_t		 conversations;	/* in memory */
 	size_t		 dirty;		/* documents to be written */
 	size_t		 segments;
-	size_t		 quarantined;	/* files set aside since the start */
+	size_t		 quarantined;	/* files set aside since the start; if
+					   read only: that lie there */
 };
 void	 store_stats(struct store *, struct store_stats *);
 

@@ -42,6 +42,7 @@ struct store {
 	atomic_size_t	 nquarantined;		/* since the start */
 	/* If it is read only, else unused: */
 	uint64_t	 read_lsn;		/* [I] highest found */
+	size_t		 read_segments;		/* [I] */
 	bool		 has_moved;		/* a file vanished before it
 						   was read */
 	struct problems	 problems;

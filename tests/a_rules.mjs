@@ -185,6 +185,17 @@ test('every verb and option of rememberctl is in its manual', () => {
 	    'key revoke', 'jwt-key add', 'jwt-key list', 'jwt-key revoke',
 	    'token mint', 'flush', 'status'])
 		assert.match(manual, new RegExp(`\\b${verb}\\b`), verb);
+	/* All there are, by the tool's own word, in alphabetical order. */
+	const verbs = [...run([path.join(build, 'rememberctl')]).all.matchAll(
+	    /^ +rememberctl ([a-z-]+(?: [a-z]+)?)(?= |$)/gm)].map((m) => m[1]);
+	assert.ok(verbs.length > 12);
+	assert.deepEqual(verbs, [...verbs].sort());
+	let at = manual.indexOf('The verbs are as follows');
+	for (const verb of verbs) {
+		const next = manual.indexOf(`\n     ${verb}`, at);
+		assert.ok(next > at, `${verb}, in order`);
+		at = next;
+	}
 	for (const option of ['-c', '-j', '--label', '--kid', '--secret-file',
 	    '--sub', '--scope', '--ttl'])
 		assert.ok(manual.includes(option), option);

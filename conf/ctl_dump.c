@@ -1,0 +1,101 @@
+#include <bsd/err.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/export.h"
+#include "store/log.h"
+#include "store/store.h"
+
+#include "conf.h"
+#include "ctl.h"
+
+struct dump {
+	const struct ctl_args *args;
+	struct buf	 line;
+	bool		 is_found;	/* the conversation asked for */
+	bool		 has_damage;
+};
+
+static void
+on_problem(const struct store_problem *p, void *arg)
+{
+	struct dump *d = arg;
+
+	if (!p->is_damage)
+		warnx("%s: %s", p->file, p->what);
+	else
+		warnx("%s: %s; lost: %s", p->file, p->what, p->lost);
+	if (p->is_damage)
+		d->has_damage = true;
+}
+
+static int
+on_conversation(const char *tenant, const struct conversation_view *view,
+    struct item *const *items, size_t n, void *arg)
+{
+	struct dump *d = arg;
+
+	if (d->args->conversation != NULL &&
+	    strcmp(view->id, d->args->conversation) != 0)
+		return (0);
+	d->is_found = true;
+	buf_clear(&d->line);
+	export_line(&d->line, tenant, view, items, n);
+	if (!buf_ok(&d->line)) {
+		errno = ENOMEM;
+		return (-1);
+	}
+	if (fwrite(d->line.data, 1, d->line.len, stdout) != d->line.len)
+		return (-1);
+	return (0);
+}
+
+/* All lines, or those asked for.  Returns 0, or -1 after saying why. */
+static int
+dump(struct store *s, struct dump *d)
+{
+	const struct ctl_args *args = d->args;
+
+	if (store_each(s, args->tenant, on_conversation, d) == -1 ||
+	    fflush(stdout) == EOF) {
+		if (errno == ENOENT && args->tenant != NULL)
+			warnx("tenant %s not found", args->tenant);
+		else
+			warn("dump");
+		return (-1);
+	}
+	if (args->conversation != NULL && !d->is_found) {
+		warnx("conversation %s not found", args->conversation);
+		return (-1);
+	}
+	return (0);
+}
+
+int
+ctl_dump(const struct ctl_args *args, const struct conf *conf)
+{
+	struct dump d = { .args = args };
+	const struct store_options options = {
+		.dir = conf != NULL ? conf->store : args->words[0],
+		.read_only = true,
+		.on_problem = on_problem,
+		.problem_arg = &d,
+	};
+	struct store *s;
+	pid_t holder;
+	int rc;
+
+	log_set_level(LOG_LEVEL_WARN);
+	if (store_open(&options, &s, &holder) == -1) {
+		warnx("%s cannot be opened", options.dir);
+		return (EXIT_FAILURE);
+	}
+	rc = dump(s, &d);
+	buf_fini(&d.line);
+	(void)store_close(s);
+	return (rc == -1 || d.has_damage ? EXIT_FAILURE : EXIT_SUCCESS);
+}

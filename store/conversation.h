@@ -57,8 +57,8 @@ struct conversation {
 	uint64_t	 counted_bytes;		/* [t] */
 	bool		 is_deleted;		/* [c] */
 	bool		 is_damaged;		/* [c] */
-	bool		 is_held;		/* [I] damaged, its file still in
-						   its place and not to be
+	bool		 is_held;		/* [I] damaged, its file in its
+						   place still and not to be
 						   written over */
 	bool		 is_newer;		/* [I] held: its file is of a
 						   later format */

@@ -184,7 +184,7 @@ count_file(const char *label, void *arg)
 static int
 read_in(struct store *s)
 {
-	struct buf epochs = BUF_INITIALIZER;
+	struct identity id;
 	int rc;
 
 	s->dirfd = sys->openat(AT_FDCWD, s->o.dir,
@@ -193,10 +193,12 @@ read_in(struct store *s)
 		log_err("open %s", s->o.dir);
 		return (-1);
 	}
-	rc = store_read_id(s, &epochs);
-	buf_fini(&epochs);
+	identity_init(&id);
+	rc = store_identify(s, &id);
+	identity_fini(&id);
 	if (rc == -1) {
-		log_err("%s/store.json", s->o.dir);
+		if (errno == ENOENT)
+			log_err("%s/" IDENTITY_NAME, s->o.dir);
 		return (-1);
 	}
 	if (open_folder(s, "tenants", "every document", &s->tenantsfd) == -1 ||

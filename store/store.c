@@ -11,17 +11,13 @@
 #include <unistd.h>
 
 #include "atomicfile.h"
+#include "identity.h"
 #include "load.h"
 #include "log.h"
 #include "readonly.h"
 #include "recover.h"
 #include "store_internal.h"
 #include "sys.h"
-
-#define STORE_FORMAT	1
-#define STORE_JSON_MAX	(1 << 20)
-/* Starts that store.json remembers. */
-#define STORE_EPOCHS	64
 
 static int
 tenant_cmp(const struct tenant *a, const struct tenant *b)
@@ -165,73 +161,19 @@ store_tenants(struct store *s, int (*visit)(const char *, void *), void *arg)
 
 /* --- store.json --------------------------------------------------------- */
 
-int
-store_read_id(struct store *s, struct buf *epochs)
-{
-	struct jsonscan it;
-	struct span root, key, val;
-	uint64_t format;
-	char *data;
-	size_t len, n = 0, skip;
-
-	if (sys_readfile(s->dirfd, "store.json", STORE_JSON_MAX, &data,
-	    &len) == -1)
-		return (-1);
-	root = (struct span){ data, len };
-	errno = EBADMSG;
-	if (!jsonscan_get(root, "format", &val) ||
-	    !jsonscan_u64(val, &format) || format != STORE_FORMAT ||
-	    !jsonscan_get(root, "store", &val) ||
-	    !jsonscan_cstring(val, s->id, sizeof(s->id)) ||
-	    !id_is_valid(s->id, strlen(s->id)) ||
-	    !jsonscan_get(root, "epochs", &val)) {
-		free(data);
-		return (-1);
-	}
-	root = val;
-	jsonscan_begin(&it, root);
-	while (jsonscan_next(&it, &key, &val))
-		n++;
-	skip = n >= STORE_EPOCHS ? n - STORE_EPOCHS + 1 : 0;
-	jsonscan_begin(&it, root);
-	while (jsonscan_next(&it, &key, &val)) {
-		if (skip > 0) {
-			skip--;
-			continue;
-		}
-		buf_add(epochs, val.p, val.len);
-		buf_adds(epochs, ",\n");
-	}
-	free(data);
-	return (0);
-}
-
-/*
- * Write store.json, with one more epoch that begins at lsn first unless that
- * is 0.  Two histories that part (a copy was opened) differ in their epochs.
- */
 static int
-write_store_json(struct store *s, const struct buf *epochs, uint64_t first)
+write_identity(struct store *s, const struct identity *i)
 {
 	struct buf b = BUF_INITIALIZER;
-	char epoch[17];
 	int rc = -1;
 
-	buf_addf(&b, "{\"rememberd\":\"store\",\"format\":%d,\"store\":\"%s\","
-	    "\n\"epochs\":[\n", STORE_FORMAT, s->id);
-	buf_add(&b, epochs->data, epochs->len);
-	if (first != 0) {
-		id_mint_short(epoch);
-		buf_addf(&b, "{\"epoch\":\"%s\",\"lsn\":%" PRIu64
-		    ",\"at\":%" PRId64 "}\n", epoch, first, s->started_at);
-	}
-	buf_adds(&b, "]}\n");
-	if (!buf_ok(&b) || !buf_ok(epochs))
+	identity_encode(i, &b);
+	if (!buf_ok(&b))
 		errno = ENOMEM;
 	else
-		rc = atomicfile_write(s->dirfd, "store.json", b.data, b.len);
+		rc = atomicfile_write(s->dirfd, IDENTITY_NAME, b.data, b.len);
 	if (rc == -1)
-		log_err("%s/store.json", s->o.dir);
+		log_err("%s/" IDENTITY_NAME, s->o.dir);
 	buf_fini(&b);
 	return (rc);
 }
@@ -245,29 +187,81 @@ visit_any(const char *name, void *arg)
 	    !atomicfile_is_temporary(name));
 }
 
+/* There is no telling which store it is: what could be done about it? */
+static int
+refuse_identity(struct store *s, const char *why)
+{
+	char id[17];
+
+	switch (identity_guess(s->dirfd, id)) {
+	case 1:
+		log_errx("%s/" IDENTITY_NAME ": %s.  Put it back from a copy "
+		    "of the store, or write it anew: "
+		    "{\"rememberd\":\"store\",\"format\":%d,\"store\":\"%s\","
+		    "\"epochs\":[]}", s->o.dir, why, DOCUMENT_FORMAT, id);
+		break;
+	case 0:
+		log_errx("%s/" IDENTITY_NAME ": %s, and nothing else says "
+		    "which store it is", s->o.dir, why);
+		break;
+	default:
+		log_err("%s/" IDENTITY_NAME ": %s", s->o.dir, why);
+	}
+	return (-1);
+}
+
+int
+store_identify(struct store *s, struct identity *i)
+{
+	char why[DOCUMENT_WHY];
+
+	switch (identity_load(s->dirfd, i, why)) {
+	case DOCUMENT_OK:
+		strlcpy(s->id, i->id, sizeof(s->id));
+		if (why[0] != '\0')
+			problem_note(s, LOG_LEVEL_WARN, IDENTITY_NAME, NULL,
+			    "%s", why);
+		return (0);
+	case DOCUMENT_BAD:
+		errno = EBADMSG;
+		return (refuse_identity(s, why));
+	case DOCUMENT_NEWER:
+		log_errx("%s/" IDENTITY_NAME ": %s", s->o.dir, why);
+		errno = EBADMSG;
+		return (-1);
+	case DOCUMENT_NOMEM:
+		errno = ENOMEM;
+		break;
+	default:
+		if (errno == ENOENT)
+			return (-1);
+	}
+	log_err("%s/" IDENTITY_NAME, s->o.dir);
+	return (-1);
+}
+
 /* Find out which store this is; an empty folder becomes a new one. */
 static int
-identify(struct store *s, struct buf *epochs)
+identify(struct store *s, struct identity *i)
 {
 
-	if (store_read_id(s, epochs) == 0)
+	errno = 0;
+	if (store_identify(s, i) == 0)
 		return (0);
-	if (errno != ENOENT) {
-		log_err("%s/store.json", s->o.dir);
+	if (errno != ENOENT)
 		return (-1);
-	}
 	switch (sys_eachname(s->dirfd, visit_any, NULL)) {
 	case 0:
 		/* First of all: a store without its name is none. */
-		id_mint_short(s->id);
-		return (write_store_json(s, epochs, 0));
+		id_mint_short(i->id);
+		strlcpy(s->id, i->id, sizeof(s->id));
+		return (write_identity(s, i));
 	case -1:
 		log_err("list %s", s->o.dir);
 		return (-1);
 	default:
-		log_errx("%s is not empty but has no store.json: it is no "
-		    "store", s->o.dir);
-		return (-1);
+		return (refuse_identity(s, "it is missing in a folder that is "
+		    "not empty"));
 	}
 }
 
@@ -459,7 +453,7 @@ store_new(const struct store_options *o)
 int
 store_open(const struct store_options *o, struct store **s_r, pid_t *holder_r)
 {
-	struct buf epochs = BUF_INITIALIZER;
+	struct identity id;
 	struct store *s;
 	int e;
 
@@ -470,25 +464,28 @@ store_open(const struct store_options *o, struct store **s_r, pid_t *holder_r)
 		log_err("store");
 		return (-1);
 	}
+	identity_init(&id);
 	if ((s->dirfd = open_dir(s->o.dir)) == -1) {
 		log_err("open %s", s->o.dir);
 		goto failed;
 	}
-	if (take_lock(s, holder_r) == -1 || identify(s, &epochs) == -1 ||
-	    open_folders(s) == -1 || recover(s) == -1 ||
-	    write_store_json(s, &epochs, journal_next(s->journal)) == -1)
+	if (take_lock(s, holder_r) == -1 || identify(s, &id) == -1 ||
+	    open_folders(s) == -1 || recover(s) == -1)
+		goto failed;
+	identity_start(&id, journal_next(s->journal), s->started_at);
+	if (write_identity(s, &id) == -1)
 		goto failed;
 	if (flush_start(s->flush, o->flush_ms) == -1) {
 		log_err("flush thread");
 		goto failed;
 	}
-	buf_fini(&epochs);
+	identity_fini(&id);
 	*s_r = s;
 	return (0);
 
 failed:
 	e = errno;
-	buf_fini(&epochs);
+	identity_fini(&id);
 	store_free(s);
 	errno = e;
 	return (-1);

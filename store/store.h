@@ -43,7 +43,7 @@ enum store_err {
 	STORE_FULL,		/* no space on the disk; nothing was changed */
 	STORE_SICK,		/* the journal is broken; nothing was changed */
 	STORE_DAMAGED,		/* what is stored of it cannot be trusted */
-	STORE_NEWER,		/* a newer rememberd wrote what is stored of it */
+	STORE_NEWER,		/* a newer rememberd wrote what is stored */
 	STORE_NOMEM,		/* nothing was changed */
 	STORE_UNSURE		/* changed, but its outcome cannot be told: a
 				   retry with the same key will */
@@ -110,7 +110,8 @@ const char	*store_tenant_name(const struct tenant *);
 /*
  * Bring into memory what made a call say STORE_COLD about this tenant.
  * Blocks: for helper threads.  STORE_OK (try again), STORE_NOENT,
- * STORE_DAMAGED, STORE_NEWER, STORE_NOMEM, STORE_SICK (could not be read; logged).
+ * STORE_DAMAGED, STORE_NEWER, STORE_NOMEM, STORE_SICK (could not be read;
+ * logged).
  */
 enum store_err	 store_warm(struct store *, const char *name, size_t len);
 

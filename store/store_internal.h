@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "flush.h"
+#include "identity.h"
 #include "journal.h"
 #include "lock.h"
 #include "problem.h"
@@ -52,9 +53,9 @@ struct store {
  * the flush's thread does not run. */
 struct store	*store_new(const struct store_options *);
 void		 store_free(struct store *);
-/* Read s->id from store.json, and the epochs it lists into *epochs.  Returns
- * 0, or -1 with errno set, EBADMSG for a bad one. */
-int		 store_read_id(struct store *, struct buf *epochs);
+/* Read store.json, s->id from it.  Returns 0, or -1 with errno set after
+ * logging why, but for ENOENT. */
+int		 store_identify(struct store *, struct identity *);
 
 /* The tenant of that name (borrowed; tenants stay), or NULL. */
 struct tenant	*store_find(struct store *, const char *name, size_t len);

@@ -43,8 +43,8 @@ struct tenant {
 	enum tenant_level level;		/* [t] rises only */
 	bool		 is_loading;		/* [t] */
 	bool		 is_damaged;		/* [t] tenant.json set aside */
-	bool		 is_held;		/* [t] damaged, and a file of its
-						   own is in its place still */
+	bool		 is_held;		/* [t] damaged, a file of its
+						   own is in its place */
 	bool		 is_newer;		/* [t] held: of a later format */
 	bool		 exists;		/* [t] was created, really */
 	int64_t		 created_at;		/* [t] ms */

@@ -3,12 +3,15 @@
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
+
+#include <xxhash.h>
 
 #include "store/document.h"
 #include "store/load.h"
@@ -132,6 +135,67 @@ state_find(const char *dir, const char *name, const char *part, char path[256])
 	strlcat(path, "/", 256);
 	strlcat(path, first, 256);
 	return (true);
+}
+
+static struct buf tree;		/* of the walk that is under way */
+
+static int
+add_file(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	char *p = NULL;
+	size_t len = 0;
+
+	if (strcmp(path + at->base, "lock") == 0)
+		return (0);
+	if (type == FTW_F && S_ISREG(st->st_mode))
+		MUST(sys_readfile(AT_FDCWD, path, SIZE_MAX / 4, &p,
+		    &len) == 0);
+	buf_addf(&tree, "%s %o %ju %jd.%09ld %016jx\n", path, st->st_mode,
+	    (uintmax_t)st->st_ino, type == FTW_D ? 0 :
+	    (intmax_t)st->st_mtim.tv_sec, type == FTW_D ? 0 :
+	    st->st_mtim.tv_nsec, (uintmax_t)XXH3_64bits(p, len));
+	free(p);
+	return (0);
+}
+
+static int
+cmp_line(const void *a, const void *b)
+{
+
+	return (strcmp(*(char *const *)a, *(char *const *)b));
+}
+
+/* The lines in order, whatever the order of the walk. */
+static char *
+sorted(char *text)
+{
+	struct buf b = BUF_INITIALIZER;
+	char *v[4096], *p, *save = NULL;
+	size_t i, n = 0;
+
+	for (p = strtok_r(text, "\n", &save); p != NULL;
+	    p = strtok_r(NULL, "\n", &save)) {
+		MUST(n < sizeof(v) / sizeof(v[0]));
+		v[n++] = p;
+	}
+	qsort(v, n, sizeof(v[0]), cmp_line);
+	for (i = 0; i < n; i++)
+		buf_addf(&b, "%s\n", v[i]);
+	free(text);
+	MUST((p = buf_take(&b, &n)) != NULL);
+	return (p);
+}
+
+char *
+state_tree(const char *path)
+{
+	char *p;
+	size_t len;
+
+	buf_init(&tree);
+	MUST(nftw(path, add_file, 16, FTW_PHYS) == 0);
+	MUST((p = buf_take(&tree, &len)) != NULL);
+	return (sorted(p));
 }
 
 /* --- stores ------------------------------------------------------------- */

@@ -62,4 +62,8 @@ int	 state_count(const char *dir, const char *name, const char *part);
 bool	 state_find(const char *dir, const char *name, const char *part,
 	    char path[256]);
 
+/* Each file below DIR but the lock, with its inode, mode, time and bytes as
+ * text (new): what was not touched says the same. */
+char	*state_tree(const char *dir);
+
 #endif /* !STATE_H */

@@ -1,0 +1,15 @@
+#ifndef LOGGED_H
+#define LOGGED_H
+
+/*
+ * What the program says on standard error is kept from logged_start on, until
+ * one of the others ends that.
+ */
+void	 logged_start(void);
+/* It must hold this, or must not; quotes have no backslashes. */
+void	 logged_has(const char *text);
+void	 logged_has_not(const char *text);
+/* All that the last of these looked at; borrowed until the next. */
+const char	*logged_text(void);
+
+#endif /* !LOGGED_H */

@@ -33,7 +33,10 @@ journal_assert_state(struct journal *j)
 	assert(journal_durable(j) + 1 == first_pending(j));
 	assert(first_pending(j) <= j->next);
 	assert(f->nruns == 0 || f->runs[f->nruns - 1].end == f->bytes.len);
-	assert(j->open == NULL || TAILQ_NEXT(j->open, entry) == NULL);
+	assert(j->open == NULL || (TAILQ_NEXT(j->open, entry) == NULL &&
+	    strcmp(j->open->name, j->newest) == 0));
+	assert(j->spare.segment == NULL || (!j->spare.is_making &&
+	    strcmp(segment_name(j->spare.segment), j->newest) > 0));
 }
 
 void
@@ -82,7 +85,7 @@ journal_notify(struct journal *j, bool is_state_change)
 	}
 }
 
-/* Undo journal_open but for the committer; NULL is allowed. */
+/* Undo journal_open but for the threads. */
 static void
 journal_free(struct journal *j)
 {
@@ -91,6 +94,7 @@ journal_free(struct journal *j)
 	int i, error = errno;
 
 	journal_writer_close(j);
+	journal_spare_fini(j);
 	while ((k = TAILQ_FIRST(&j->kept)) != NULL) {
 		TAILQ_REMOVE(&j->kept, k, entry);
 		free(k);
@@ -105,6 +109,20 @@ journal_free(struct journal *j)
 	cond_fini(&j->more);
 	lock_fini(&j->lck);
 	free(j);
+	errno = error;
+}
+
+/* Let it write what there is, and end it.  Keeps errno. */
+static void
+stop_committer(struct journal *j)
+{
+	int error = errno;
+
+	lock_take(&j->lck);
+	j->stop = true;
+	cond_signal(&j->more);
+	lock_give(&j->lck);
+	thread_join(&j->committer);
 	errno = error;
 }
 
@@ -132,15 +150,20 @@ journal_open(int dirfd, const struct journal_options *opt,
 	lock_init(&j->lck, LOCK_JOURNAL);
 	cond_init(&j->more);
 	cond_init(&j->moved);
+	journal_spare_init(j);
 
 	if (journal_writer_open(j, j->next) == -1)
 		goto fail;
 	if (thread_start(&j->committer, "committer", journal_writer_main,
 	    j) == -1)
 		goto fail;
+	if (journal_spare_start(j) == -1)
+		goto fail_committer;
 	*j_r = j;
 	return (0);
 
+fail_committer:
+	stop_committer(j);
 fail:
 	journal_free(j);
 	return (-1);
@@ -151,12 +174,8 @@ journal_close(struct journal *j)
 {
 	int error;
 
-	lock_take(&j->lck);
-	j->stop = true;
-	cond_signal(&j->more);
-	lock_give(&j->lck);
-	thread_join(&j->committer);
-
+	stop_committer(j);
+	journal_spare_stop(j);
 	error = journal_error(j);
 	journal_free(j);
 	if (error == 0)
@@ -431,6 +450,16 @@ journal_adopt(struct journal *j, const char *name, uint64_t last)
 	return (0);
 }
 
+/* Why is there no spare? */
+static int
+reserve_error(const struct journal *j)
+{
+	lock_assert_held(&j->lck);
+	if (j->spare.segment != NULL)
+		return (0);
+	return (j->spare.error != 0 ? j->spare.error : EAGAIN);
+}
+
 void
 journal_stats(struct journal *j, struct journal_stats *stats)
 {
@@ -441,5 +470,6 @@ journal_stats(struct journal *j, struct journal_stats *stats)
 	stats->segments = 0;
 	TAILQ_FOREACH(k, &j->kept, entry)
 		stats->segments++;
+	stats->reserve_error = reserve_error(j);
 	lock_give(&j->lck);
 }

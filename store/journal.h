@@ -25,26 +25,36 @@
  * memory and under the same lsns into a fresh segment, at once, and nobody
  * hears of it if that succeeds; else the journal is BROKEN and the committer
  * tries again every second.
+ *
+ * A fresh segment is mostly the spare: one made ahead of need, whole, by a
+ * thread of its own.  The one that journal_open makes is small, so that a
+ * start is quick; the first spare is begun when a quarter of that is used or
+ * after a second, whichever is first, so that who starts and ends often does
+ * not write zeros each time.  A spare that cannot be made is tried again from
+ * once a second to once in ten; until then the committer makes small segments
+ * when it needs them.
  */
 struct journal;
 
 struct journal_options {
 	const char	*store_id;
 	uint64_t	 next;		/* lsn of the next record, >= 1 */
-	size_t		 segment_size;	/* bytes; a batch that does not fit
-					 * into the rest begins a new one */
+	size_t		 segment_size;	/* bytes of a spare; a batch that does
+					 * not fit into the rest begins a new
+					 * segment */
 	size_t		 batch_max;	/* bytes of appends in one batch */
 };
 
 /*
  * Open the journal in folder dirfd (borrowed, must stay open), begin a fresh
- * segment there and start the committer.  Every record below next counts as
+ * segment there and start the threads.  Every record below next counts as
  * durable.  Returns 0 and *j_r (new), or -1 with errno set.  Blocks.
  */
 int	 journal_open(int dirfd, const struct journal_options *,
 	    struct journal **j_r);
 
-/* Write and sync what was appended, stop the committer, free.  Returns 0, or
+/* Write and sync what was appended, stop the threads, remove the spare, free.
+ * Returns 0, or
  * -1 with errno set if something appended did not become durable.  Blocks. */
 int	 journal_close(struct journal *);
 
@@ -128,7 +138,10 @@ struct journal_stats {
 	uint64_t	 records;
 	uint64_t	 batches;
 	uint64_t	 bytes;
-	size_t		 segments;	/* files there now */
+	size_t		 segments;	/* files there now, the spare left
+					 * out */
+	int		 reserve_error;	/* 0: the spare is there; EAGAIN: it is
+					 * made soon; else why it cannot be */
 };
 void	 journal_stats(struct journal *, struct journal_stats *);
 

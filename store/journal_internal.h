@@ -12,7 +12,10 @@
 
 #include "journal.h"
 
-/* For journal.c and journal_writer.c alone. */
+/*
+ * For journal.c, journal_writer.c (the committer) and journal_spare.c (the
+ * segment made ahead of need) alone.
+ */
 
 /* Records whose lsns follow each other; written as one batch of a segment. */
 struct run {
@@ -34,7 +37,7 @@ struct kept {
 	TAILQ_ENTRY(kept) entry;
 	char		 name[SEGMENT_NAME];
 	uint64_t	 last;		/* highest lsn in it; 0: no batch yet */
-	size_t		 bytes;		/* written in it; 0: no batch yet */
+	size_t		 bytes;		/* used of it; 0: no batch yet */
 	int64_t		 covered_at;	/* since when all of it stands in
 					 * documents, monotonic ms; or -1 */
 };
@@ -47,6 +50,25 @@ struct journal_waiter {
 	bool		 wants_any;
 };
 LIST_HEAD(waiter_list, journal_waiter);
+
+/*
+ * The next segment, made ahead of need.
+ *
+ *	due -> is_making -> segment != NULL --taken--> due at once
+ *	            |                        --given--> due when the pass ends
+ *	            +-- fails --> error != 0, due after a back-off
+ */
+struct spare {
+	struct thread	 thread;	/* [I] */
+	struct cond	 wake;		/* [m] for the thread: look again */
+	struct cond	 made;		/* [m] is_making ended */
+	struct segment	*segment;	/* [m] NULL: there is none */
+	bool		 is_making;	/* [m] a segment's file is being made */
+	bool		 is_given;	/* [m] its space is the flush's now */
+	int		 error;		/* [m] 0, or why there is none */
+	int64_t		 due;		/* [m] not before; monotonic ms */
+	int64_t		 backoff;	/* [m] ms; 0: the last try succeeded */
+};
 
 /*
  * Locks used to protect struct members:
@@ -67,6 +89,8 @@ LIST_HEAD(waiter_list, journal_waiter);
  *	   lower than next.
  *	3  error != 0: nothing is appended.
  *	4  kept is in the order of making; the open segment is its last.
+ *	5  The open segment's name is newest; the spare's sorts behind it
+ *	   (name_order_note in journal_spare.c).
  */
 struct journal {
 	int		 dirfd;		/* [I] borrowed */
@@ -88,6 +112,8 @@ struct journal {
 	struct kept_list kept;		/* [m] */
 	struct kept	*open;		/* [mw] that of segment, or NULL */
 	struct segment	*segment;	/* [w] NULL after a failure */
+	char		 newest[SEGMENT_NAME];	/* [m] of what was open last */
+	struct spare	 spare;
 	struct journal_stats stats;	/* [m] all but segments */
 
 	/* Written under lck; read by anybody. */
@@ -110,11 +136,33 @@ void	 journal_publish(struct journal *);
  */
 void	 journal_notify(struct journal *, bool is_state_change);
 
+/* For want of space? */
+bool	 journal_is_space_error(int error);
+
 /* The committer: runs until stop. */
 void	 journal_writer_main(void *journal);
 /* Begin a segment for lsns from first on.  Returns 0, or -1 with errno. */
 int	 journal_writer_open(struct journal *, uint64_t first);
 /* Close the segment, if there is one.  Keeps errno. */
 void	 journal_writer_close(struct journal *);
+
+void	 journal_spare_init(struct journal *);
+/* Start the thread, which makes the first spare somewhat later. */
+int	 journal_spare_start(struct journal *);
+/* End the thread; after stop. */
+void	 journal_spare_stop(struct journal *);
+/* Free all but the thread; a spare that is there is removed. */
+void	 journal_spare_fini(struct journal *);
+/*
+ * A segment for lsns from first on: the spare, waited for if it is being
+ * made, else a small one made now.  Returns 0 and *seg_r (new), or -1 with
+ * errno set.  Only the committer, or before it runs.  Blocks; call without a
+ * lock.
+ */
+int	 journal_spare_take(struct journal *, uint64_t first,
+	    struct segment **seg_r);
+/* Let one that is wanted be made now, whatever it waits for.  Call with lck
+ * held. */
+void	 journal_spare_hurry(struct journal *);
 
 #endif /* !JOURNAL_INTERNAL_H */

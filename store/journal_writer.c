@@ -16,6 +16,9 @@
 /* A buffer that one giant batch made larger than so many batches is freed. */
 #define SPARE_BATCHES	4
 
+/* With this part of a start's segment used, the spare is made at once. */
+#define EARLY_PART	4
+
 int
 journal_writer_open(struct journal *j, uint64_t first)
 {
@@ -24,8 +27,7 @@ journal_writer_open(struct journal *j, uint64_t first)
 	assert(j->segment == NULL && j->open == NULL);
 	if ((k = calloc(1, sizeof(*k))) == NULL)
 		return (-1);
-	if (segment_create(j->dirfd, j->store_id, first, j->segment_size,
-	    &j->segment) == -1) {
+	if (journal_spare_take(j, first, &j->segment) == -1) {
 		free(k);
 		return (-1);
 	}
@@ -57,16 +59,19 @@ journal_writer_close(struct journal *j)
 	j->segment = NULL;
 }
 
-/* See that a segment is open that takes len bytes of records. */
+/*
+ * See that a segment is open that takes len bytes of records.  An empty one
+ * takes any: what no segment holds makes it grow.
+ */
 static int
 ready_segment(struct journal *j, uint64_t first, size_t len)
 {
 	size_t used;
 
 	if (j->segment != NULL) {
-		used = segment_size(j->segment);
+		used = segment_used(j->segment);
 		if (used == SEGMENT_HEADER ||
-		    used + SEGMENT_BATCH + len <= j->segment_size)
+		    used + SEGMENT_BATCH + len <= segment_size(j->segment))
 			return (0);
 
 		/* First: a failure must not leave the old one in use. */
@@ -94,11 +99,15 @@ swap(struct journal *j)
 
 /* A run of draining is durable: say so, and turn to what came meanwhile. */
 static void
-finish_run(struct journal *j, const struct run *run, size_t used)
+finish_run(struct journal *j, const struct run *run)
 {
+	const size_t used = segment_used(j->segment);
+	const size_t early = segment_size(j->segment) / EARLY_PART;
 	struct kept *k = j->open;
 
 	lock_take(&j->lck);
+	if (used > early && k->bytes <= early && j->spare.error == 0)
+		journal_spare_hurry(j);
 	j->stats.records += run->count;
 	j->stats.batches++;
 	j->stats.bytes += used - (k->bytes == 0 ? SEGMENT_HEADER : k->bytes);
@@ -139,7 +148,7 @@ drain(struct journal *j)
 		if (ready_segment(j, sb.lsn, sb.records.len) == -1 ||
 		    segment_write(j->segment, &sb) == -1)
 			return (-1);
-		finish_run(j, run, segment_size(j->segment));
+		finish_run(j, run);
 	} while (j->done > 0);
 	return (0);
 }
@@ -166,6 +175,7 @@ recover(struct journal *j)
 	}
 	lock_take(&j->lck);
 	set_error(j, 0);
+	cond_signal(&j->spare.wake);
 	lock_give(&j->lck);
 	return (0);
 }

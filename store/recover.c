@@ -110,6 +110,7 @@ replay_segment(struct recovery *v, struct found *f)
 		quarantine_copy(s, s->journalfd, f->name, f->name,
 		    "it holds changes of what is damaged");
 	f->last = report->last;
+	f->is_empty = report->used == SEGMENT_HEADER && !report->is_torn;
 	return (0);
 }
 
@@ -216,6 +217,25 @@ append_line(struct recovery *v, struct span line, uint64_t lsn)
 	return (0);
 }
 
+/*
+ * Take over a segment that was found.  A spare that a crash left behind holds
+ * nothing and is removed; what its name says of numbers is known by now.
+ */
+static int
+adopt(struct recovery *v, const struct found *f)
+{
+	struct store *s = v->store;
+
+	if (f->name[0] == '\0')
+		return (0);
+	if (f->is_empty) {
+		if (sys->unlinkat(s->journalfd, f->name, 0) == 0)
+			return (0);
+		log_warn("remove journal/%s", f->name);
+	}
+	return (journal_adopt(s->journal, f->name, f->last));
+}
+
 static int
 open_journal(struct recovery *v)
 {
@@ -239,8 +259,7 @@ open_journal(struct recovery *v)
 	if (journal_open(s->journalfd, &o, &s->journal) == -1)
 		goto failed;
 	for (i = 0; i < v->n; i++)
-		if (v->v[i].name[0] != '\0' && journal_adopt(s->journal,
-		    v->v[i].name, v->v[i].last) == -1)
+		if (adopt(v, &v->v[i]) == -1)
 			goto failed;
 	if (has_tail) {
 		struct span tail = { v->tail.data, v->tail.len };

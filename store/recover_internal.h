@@ -19,6 +19,7 @@ struct gap {
 struct found {
 	char	 name[SEGMENT_NAME];
 	uint64_t last;
+	bool	 is_empty;		/* whole, and without a batch */
 };
 
 struct recovery {

@@ -44,8 +44,7 @@ struct segment {
 	uint64_t	 last;		/* lsns must be higher: they rise */
 	size_t		 used;		/* up to the end of the last synced
 					 * batch */
-	size_t		 filled;	/* zeros were written up to here */
-	size_t		 size;		/* and never beyond here */
+	size_t		 size;		/* of the file: zeros behind used */
 	bool		 failed;	/* a write failed: never again */
 };
 
@@ -181,25 +180,27 @@ write_zeros(int fd, size_t off, size_t end)
 	return (0);
 }
 
-/* What is used was filled before, or lies behind what is ever filled. */
 static void
 segment_assert_state(const struct segment *seg)
 {
 	(void)seg;		/* for a build without assert */
 	assert(seg->fd != -1 && seg->used >= SEGMENT_HEADER);
-	assert(seg->filled <= seg->size);
-	assert(seg->used <= seg->filled || seg->used > seg->size ||
-	    seg->filled == seg->size);
+	assert(seg->used <= seg->size);
 }
 
-/* Create a file under the first name for lsn first that is not taken. */
+/*
+ * Create a file under the first name for lsn first that is not taken and
+ * sorts behind `behind`.
+ */
 static int
-create_file(struct segment *seg, uint64_t first)
+create_file(struct segment *seg, uint64_t first, const char *behind)
 {
 	unsigned suffix;
 
 	for (suffix = 0; suffix <= SUFFIX_MAX; suffix++) {
 		make_name(seg->name, first, suffix);
+		if (strcmp(seg->name, behind) <= 0)
+			continue;
 		seg->fd = sys->openat(seg->dirfd, seg->name,
 		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (seg->fd != -1)
@@ -207,29 +208,11 @@ create_file(struct segment *seg, uint64_t first)
 		if (errno != EEXIST)
 			return (-1);
 	}
+	errno = EEXIST;
 	return (-1);
 }
 
-/*
- * See to it that there are zeros behind the byte end, a step of them, before
- * the bytes up to there are written; what is over size grows the file.
- */
-static int
-fill_ahead(struct segment *seg, size_t end)
-{
-	size_t to = end + SEGMENT_STEP;
-
-	if (end <= seg->filled || seg->filled >= seg->size)
-		return (0);
-	if (to > seg->size)
-		to = seg->size;
-	if (write_zeros(seg->fd, end, to) == -1)
-		return (-1);
-	seg->filled = to;
-	return (0);
-}
-
-/* Write the header and the first zeros, sync them and the folder. */
+/* Write the header and all the zeros, sync them and the folder. */
 static int
 fill_file(struct segment *seg, const char *store_id, uint64_t first)
 {
@@ -245,7 +228,7 @@ fill_file(struct segment *seg, const char *store_id, uint64_t first)
 	h.inode = (uint64_t)st.st_ino;
 	encode_header(line, &h);
 	if (sys_pwritevall(seg->fd, &iov, 1, 0) == -1 ||
-	    fill_ahead(seg, SEGMENT_HEADER) == -1)
+	    write_zeros(seg->fd, SEGMENT_HEADER, seg->size) == -1)
 		return (-1);
 
 	/* fsync for the size; the folder, else the whole file may vanish. */
@@ -255,8 +238,8 @@ fill_file(struct segment *seg, const char *store_id, uint64_t first)
 }
 
 int
-segment_create(int dirfd, const char *store_id, uint64_t first, size_t fill,
-    struct segment **seg_r)
+segment_create(int dirfd, const char *store_id, uint64_t first,
+    const char *behind, size_t size, struct segment **seg_r)
 {
 	struct segment *seg;
 	char seed[17];
@@ -269,10 +252,10 @@ segment_create(int dirfd, const char *store_id, uint64_t first, size_t fill,
 	seg->dirfd = dirfd;
 	seg->last = first - 1;
 	seg->used = SEGMENT_HEADER;
-	seg->size = fill;
+	seg->size = size > SEGMENT_HEADER ? size : SEGMENT_HEADER;
 	id_mint_short(seed);
 	seg->seed = strtoull(seed, NULL, 16);
-	if (create_file(seg, first) == -1)
+	if (create_file(seg, first, behind) == -1)
 		goto fail;
 	if (fill_file(seg, store_id, first) == -1)
 		goto fail_created;
@@ -308,13 +291,14 @@ segment_write(struct segment *seg, const struct segment_batch *b)
 	iov[0] = (struct iovec){ line, sizeof(line) };
 	iov[1] = (struct iovec){ (void *)(uintptr_t)b->records.p,
 	    b->records.len };
-	if (fill_ahead(seg, seg->used + sizeof(line) + b->records.len) == -1 ||
-	    sys_pwritevall(seg->fd, iov, 2, (off_t)seg->used) == -1 ||
+	if (sys_pwritevall(seg->fd, iov, 2, (off_t)seg->used) == -1 ||
 	    sys->fdatasync(seg->fd) == -1) {
 		seg->failed = true;
 		return (-1);
 	}
 	seg->used += sizeof(line) + b->records.len;
+	if (seg->used > seg->size)
+		seg->size = seg->used;
 	seg->last = b->lsn + b->count - 1;
 	segment_assert_state(seg);
 	return (0);
@@ -327,9 +311,15 @@ segment_name(const struct segment *seg)
 }
 
 size_t
-segment_size(const struct segment *seg)
+segment_used(const struct segment *seg)
 {
 	return (seg->used);
+}
+
+size_t
+segment_size(const struct segment *seg)
+{
+	return (seg->size);
 }
 
 void

@@ -13,7 +13,7 @@
  * Journal files byte by byte.
  *
  * A segment is named by the first lsn it may hold, 20 decimal digits, and is
- * zero-filled ahead of use.  No segment file is ever reused or cut, yet the
+ * zero-filled as a whole before its first batch.  No segment file is ever reused or cut, yet the
  * records of a failed or torn one are written again under the same lsns; a
  * name that is taken gets a suffix then, "-000001" and so on.  So the order
  * of strcmp is the order in which segments are to be read, and a later one
@@ -44,7 +44,6 @@
 #define SEGMENT_FORMAT	1
 #define SEGMENT_HEADER	256
 #define SEGMENT_BATCH	192
-#define SEGMENT_STEP	((size_t)1 << 20)	/* zeros ahead of use */
 #define SEGMENT_NAME	28	/* 20 digits, suffix and NUL */
 
 /* The first lsn in a segment's name; false if it is no segment's name. */
@@ -62,17 +61,16 @@ struct segment_batch {
 struct segment;
 
 /*
- * Make a segment for lsns from first on in dirfd (borrowed, must stay open),
- * under a name that is not taken; write its header and the first SEGMENT_STEP
- * of zeros, sync it and the folder.  Further steps follow as it fills, up to
- * fill bytes: who starts often leaves many segments, and each start reads
- * them all.  store_id is that of the store.
- * Returns 0 and *seg_r (new), or -1 with errno set and nothing left behind.
- * Blocks.  Any thread: the first batch may have a higher lsn than first, so
- * that segments can be made ahead of use.
+ * Make a segment for lsns from first on in dirfd (borrowed, must stay open):
+ * write its header and zeros up to size bytes, sync it and the folder.  Its
+ * name is the first that is not taken and sorts behind the name `behind` (""
+ * for any).  store_id is that of the store.  Returns 0 and *seg_r (new), or
+ * -1 with errno set and nothing left behind.  Blocks.  Any thread: the first
+ * batch may have a higher lsn than first, so that segments can be made ahead
+ * of use.
  */
 int	 segment_create(int dirfd, const char *store_id, uint64_t first,
-	    size_t fill, struct segment **seg_r);
+	    const char *behind, size_t size, struct segment **seg_r);
 /*
  * Write one batch behind the last and sync it; one that is longer than the
  * rest of the zeros makes the file grow.  Returns 0, or -1 with errno set:
@@ -83,6 +81,8 @@ int	 segment_write(struct segment *, const struct segment_batch *);
 /* Its file name; borrowed. */
 const char *segment_name(const struct segment *);
 /* Bytes used so far; SEGMENT_HEADER means that it holds no synced batch. */
+size_t	 segment_used(const struct segment *);
+/* Bytes of its file. */
 size_t	 segment_size(const struct segment *);
 /*
  * Close; a file without a synced batch is removed (nothing in it was ever

@@ -37,6 +37,7 @@ static struct {
 	uint64_t	 last;
 	char		 names[NAMES_MAX][SEGMENT_NAME];
 	size_t		 nnames;
+	size_t		 spares;	/* files without a batch: no names */
 	size_t		 batches;
 	size_t		 bytes;		/* of all batches */
 } disk;
@@ -100,12 +101,13 @@ add_batch(const struct segment_batch *b, void *arg)
 	return (0);
 }
 
-/* Read the folder as a start does. */
+/* Read the folder as a start does; segments without a batch count apart. */
 static void
 disk_read(void)
 {
 	struct segment_report rep;
-	size_t i;
+	uint64_t last = 0;
+	size_t i, n = 0;
 
 	disk_forget();
 	assert_int_equal(sys_eachname(dir, add_name, NULL), 0);
@@ -115,9 +117,43 @@ disk_read(void)
 		    add_batch, NULL, &rep), 0);
 		assert_int_equal(rep.damaged, 0);
 		disk.bytes += rep.used - SEGMENT_HEADER;
+		if (rep.used <= SEGMENT_HEADER)
+			continue;
+		/* Newer records never stand in a file that is read before. */
+		assert_true(rep.last >= last);
+		last = rep.last;
+		memmove(disk.names[n++], disk.names[i], SEGMENT_NAME);
 	}
+	disk.spares = disk.nnames - n;
+	disk.nnames = n;
 }
 
+/* How many segments with a batch are there? */
+static size_t
+count_segments(void)
+{
+	disk_read();
+	return (disk.nnames);
+}
+
+/* Wait, at most 10 s, until what journal_stats says of the spare is so. */
+static void
+await_spare(struct journal *j, int error)
+{
+	const struct timespec nap = { 0, 2000000 };
+	int64_t end = sys_monotonic_ms() + 10000;
+	struct journal_stats stats;
+
+	do {
+		journal_stats(j, &stats);
+		if (stats.reserve_error == error)
+			return;
+		nanosleep(&nap, NULL);
+	} while (sys_monotonic_ms() < end);
+	assert_int_equal(stats.reserve_error, error);
+}
+
+/* Returns when the spare is there: no call but the committer's comes then. */
 static struct journal *
 open_journal(uint64_t next, size_t segment_size, size_t batch_max)
 {
@@ -126,6 +162,7 @@ open_journal(uint64_t next, size_t segment_size, size_t batch_max)
 	struct journal *j;
 
 	assert_int_equal(journal_open(dir, &opt, &j), 0);
+	await_spare(j, 0);
 	return (j);
 }
 
@@ -409,7 +446,7 @@ fails_once(void **state)
 	assert_int_equal(journal_error(j), 0);
 	disk_read();
 	assert_int_equal(disk.nnames, 2);
-	assert_string_equal(disk.names[1], "00000000000000000002");
+	assert_string_equal(disk.names[1], "00000000000000000001-000001");
 	assert_int_equal(sys_readfile(dir, disk.names[0], 1 << 20, &old, &len),
 	    0);
 	assert_int_equal(fstatat(dir, disk.names[0], &before, 0), 0);
@@ -784,20 +821,20 @@ retires(void **state)
 	(void)state;
 	/* Not before keep_ms, counted from the call that first said so. */
 	journal_retire(j, 3, 3600000);
-	assert_int_equal(tempdir_count(dir), 6);
+	assert_int_equal(count_segments(), 6);
 	nanosleep(&nap, NULL);
 	journal_retire(j, 4, 50);
-	assert_int_equal(tempdir_count(dir), 4);
+	assert_int_equal(count_segments(), 4);
 	disk_read();
 	assert_null(disk.records[2]);
 	assert_record(3, 0, 3);
 	journal_retire(j, 4, 5000);
-	assert_int_equal(tempdir_count(dir), 4);
+	assert_int_equal(count_segments(), 4);
 
 	/* The folder is synced after each; the open one stays. */
 	syncs = fault_count(FAULT_FSYNC);
 	journal_retire(j, 100, 0);
-	assert_int_equal(tempdir_count(dir), 1);
+	assert_int_equal(count_segments(), 1);
 	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 3);
 	assert_int_equal(append(j, 0, 7), 7);
 	assert_int_equal(journal_wait(j, 7), 0);
@@ -825,12 +862,12 @@ keeps_from_the_last_record(void **state)
 	assert_int_equal(journal_wait(j, 2), 0);
 	assert_int_equal(append(j, 0, 3), 3);
 	assert_int_equal(journal_wait(j, 3), 0);
-	assert_int_equal(tempdir_count(dir), 2);
+	assert_int_equal(count_segments(), 2);
 	journal_retire(j, 3, 50);
-	assert_int_equal(tempdir_count(dir), 2);
+	assert_int_equal(count_segments(), 2);
 	nanosleep(&nap, NULL);
 	journal_retire(j, 3, 50);
-	assert_int_equal(tempdir_count(dir), 1);
+	assert_int_equal(count_segments(), 1);
 	assert_int_equal(journal_close(j), 0);
 }
 
@@ -880,8 +917,7 @@ restarts(void **state)
 	assert_int_equal(journal_wait(j, 3), 0);
 	disk_read();
 	assert_int_equal(disk.nnames, 4);
-	assert_string_equal(disk.names[2], "00000000000000000003");
-	assert_string_equal(disk.names[3], "00000000000000000003-000001");
+	assert_string_equal(disk.names[3], "00000000000000000003");
 	assert_int_equal(disk.nrecords, 3);
 
 	journal_retire(j, 3, 0);
@@ -892,9 +928,221 @@ restarts(void **state)
 	assert_int_equal(journal_close(j), 0);
 	disk_read();
 	assert_int_equal(disk.nnames, 1);
-	assert_string_equal(disk.names[0], "00000000000000000003-000001");
+	assert_string_equal(disk.names[0], "00000000000000000003");
 	assert_record(3, 0, 3);
 	assert_record(4, 0, 4);
+}
+
+/* --- spares ------------------------------------------------------------- */
+
+/* Wait, at most 10 s, until lsn is durable. */
+static void
+await_durable(struct journal *j, uint64_t lsn)
+{
+	const struct timespec nap = { 0, 2000000 };
+	int64_t end = sys_monotonic_ms() + 10000;
+
+	while (journal_durable(j) < lsn && sys_monotonic_ms() < end)
+		nanosleep(&nap, NULL);
+	assert_in_range(journal_durable(j), lsn, UINT64_MAX);
+}
+
+/* A rotation makes no file: it takes the one that is there. */
+static void
+takes_the_spare(void **state)
+{
+	struct journal *j = open_journal(1, 300, 65536);
+	struct journal_stats stats;
+
+	(void)state;
+	assert_int_equal(append(j, 0, 1), 1);
+	await_durable(j, 1);
+	fault_gate_close(FAULT_OPENAT | FAULT_FSYNC);
+	assert_int_equal(append(j, 0, 2), 2);
+	await_durable(j, 2);
+	/* The next is on its way, as soon as this one was taken. */
+	assert_true(fault_gate_await());
+	journal_stats(j, &stats);
+	assert_int_equal(stats.segments, 2);
+	assert_int_equal(stats.reserve_error, EAGAIN);
+	fault_gate_open();
+	await_spare(j, 0);
+	assert_int_equal(count_segments(), 2);
+	assert_int_equal(disk.spares, 1);
+	assert_int_equal(journal_close(j), 0);
+	assert_int_equal(count_segments(), 2);
+	assert_int_equal(disk.spares, 0);
+}
+
+/* One that is being made is waited for, so that no name is out of order. */
+static void
+awaits_the_spare(void **state)
+{
+	struct journal *j = open_journal(1, 300, 65536);
+	unsigned long opens = fault_count(FAULT_OPENAT);
+	const struct timespec nap = { 0, 50000000 };
+
+	(void)state;
+	fault_gate_close(FAULT_FSYNC);
+	assert_int_equal(append(j, 0, 1), 1);
+	await_durable(j, 1);
+	assert_int_equal(append(j, 0, 2), 2);
+	await_durable(j, 2);
+	assert_true(fault_gate_await());
+	/* The spare was taken, its follower stands at the gate. */
+	assert_int_equal(append(j, 0, 3), 3);
+	nanosleep(&nap, NULL);
+	assert_int_equal(fault_count(FAULT_OPENAT), opens + 1);
+	assert_int_equal(journal_durable(j), 2);
+	fault_gate_open();
+	await_durable(j, 3);
+	assert_int_equal(journal_close(j), 0);
+	assert_int_equal(count_segments(), 3);
+	assert_int_equal(disk.nrecords, 3);
+}
+
+/* It is whole, and the start's own segment small. */
+static void
+large_spare(void **state)
+{
+	struct journal_options opt = { .store_id = STORE, .next = 7,
+	    .segment_size = 5 << 20, .batch_max = 65536 };
+	struct journal *j;
+	struct stat st;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(journal_open(dir, &opt, &j), 0);
+	disk_read();
+	assert_int_equal(disk.spares, 1);
+	assert_int_equal(fstatat(dir, "00000000000000000007", &st, 0), 0);
+	assert_int_equal(st.st_size, 1 << 20);
+	await_spare(j, 0);
+	assert_int_equal(fstatat(dir, "00000000000000000007-000001", &st, 0),
+	    0);
+	assert_int_equal(st.st_size, 5 << 20);
+	assert_int_equal(st.st_blocks * 512 >= 5 << 20, 1);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(journal_close(j) == 0 &&
+		    journal_open(dir, &opt, &j) == 0, 1);
+	assert_int_equal(journal_close(j), 0);
+	assert_int_equal(tempdir_count(dir), 0);
+}
+
+/* What stands on standard error is in a file meanwhile. */
+static int saved_stderr = -1, log_fd = -1;
+
+static void
+log_begin(void)
+{
+	saved_stderr = dup(2);
+	log_fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	assert_true(saved_stderr >= 0 && log_fd >= 0);
+	assert_int_equal(dup2(log_fd, 2), 2);
+}
+
+/* How many lines held part, of all that were written? */
+static int
+log_end(const char *part)
+{
+	static char text[65536];
+	const char *p;
+	ssize_t n;
+	int lines = 0;
+
+	dup2(saved_stderr, 2);
+	close(saved_stderr);
+	n = pread(log_fd, text, sizeof(text) - 1, 0);
+	close(log_fd);
+	assert_true(n >= 0);
+	text[n] = '\0';
+	for (p = text; (p = strstr(p, part)) != NULL; p++)
+		lines++;
+	return (lines);
+}
+
+/*
+ * None can be made: said once, tried again, and the committer makes its own
+ * as far as it can; said once more when it works.
+ */
+static void
+spare_fails(void **state)
+{
+	const struct timespec nap = { 0, 2000000 };
+	struct journal *j = open_journal(1, 300, 65536);
+	unsigned long opens;
+	int i;
+
+	(void)state;
+	log_begin();
+	fault_arm_forever(FAULT_OPENAT, 1, EIO);
+	opens = fault_count(FAULT_OPENAT);
+	assert_int_equal(append(j, 0, 1), 1);
+	await_durable(j, 1);
+	assert_int_equal(append(j, 0, 2), 2);
+	await_durable(j, 2);
+	/* The second comes with a back-off. */
+	while (fault_count(FAULT_OPENAT) < opens + 2)
+		nanosleep(&nap, NULL);
+	await_spare(j, EIO);
+	/* The committer's own tries count as little as the spare's. */
+	fault_disarm();
+	for (i = 3; i <= 6; i++) {
+		assert_int_equal(append(j, 0, i), i);
+		await_durable(j, (uint64_t)i);
+	}
+	await_spare(j, 0);
+	for (i = 7; i <= 9; i++) {
+		assert_int_equal(append(j, 0, i), i);
+		await_durable(j, (uint64_t)i);
+	}
+	assert_int_equal(journal_close(j), 0);
+	assert_int_equal(log_end("spare segment"), 2);
+	assert_true(count_segments() >= 8);
+	assert_int_equal(disk.nrecords, 9);
+}
+
+/*
+ * Whatever fails and whatever number is left out, at any time: the names are
+ * in the order of their records, and each record is there.
+ */
+static void
+spares_in_order(void **state)
+{
+	static const unsigned calls[] = { FAULT_ANY, FAULT_FDATASYNC,
+	    FAULT_PWRITEV, FAULT_OPENAT, FAULT_FSYNC };
+	struct journal *j;
+	unsigned seed = 11;
+	uint64_t lsn, last;
+	size_t written;
+	int round, i;
+
+	(void)state;
+	for (round = 0; round < 150; round++) {
+		tempdir_empty(dir);
+		j = open_journal(1, 300 + (size_t)rand_r(&seed) % 600, 65536);
+		last = written = 0;
+		for (i = 0; i < 20; i++) {
+			if (rand_r(&seed) % 4 == 0)
+				fault_arm_call(calls[rand_r(&seed) % 5],
+				    1 + (int)(rand_r(&seed) % 4), EIO);
+			if (rand_r(&seed) % 6 == 0)
+				journal_raise(j, last + 3);
+			if ((lsn = append(j, 0, i)) == 0) {
+				await_error(j, 0);
+				continue;
+			}
+			written++;
+			last = lsn;
+			if (rand_r(&seed) % 2 == 0)
+				(void)journal_wait(j, lsn);
+		}
+		fault_disarm();
+		assert_int_equal(journal_close(j), 0);
+		disk_read();
+		assert_int_equal(disk.nrecords, written);
+		assert_int_equal(disk.last, last);
+	}
 }
 
 /* A record larger than batch and segment is taken whole. */
@@ -966,6 +1214,11 @@ main(void)
 		TEST(retires_oldest_first),
 		TEST(restarts),
 		TEST(giant),
+		TEST(takes_the_spare),
+		TEST(awaits_the_spare),
+		TEST(large_spare),
+		TEST(spare_fails),
+		TEST(spares_in_order),
 	};
 
 	fault_init();

@@ -82,7 +82,8 @@ create(uint64_t first, size_t fill)
 {
 	struct segment *seg;
 
-	assert_int_equal(segment_create(dir, STORE, first, fill, &seg), 0);
+	assert_int_equal(segment_create(dir, STORE, first, "", fill,
+	    &seg), 0);
 	return (seg);
 }
 
@@ -113,11 +114,11 @@ write_three(size_t fill, size_t offset_r[BATCHES + 1])
 	int i;
 
 	for (i = 0; i < BATCHES; i++) {
-		offset_r[i] = segment_size(seg);
+		offset_r[i] = segment_used(seg);
 		b = batch(i);
 		assert_int_equal(segment_write(seg, &b), 0);
 	}
-	offset_r[BATCHES] = segment_size(seg);
+	offset_r[BATCHES] = segment_used(seg);
 	segment_close(seg);
 }
 
@@ -196,41 +197,48 @@ reads_what_was_written(void **state)
 	free(p);
 }
 
-/* Zeros are written a step ahead of use, and never beyond the size. */
+/*
+ * All zeros are there before the first batch, and a batch writes nothing but
+ * itself; the file grows for what is beyond them only.
+ */
 static void
-fills_in_steps(void **state)
+filled_whole(void **state)
 {
-	const size_t half = SEGMENT_STEP / 2, size = 7 * half + 1000;
+	const size_t size = (5 << 20) + 1234, len = (1 << 20) + 7;
 	struct segment_batch b = { .lsn = 7, .count = 1 };
 	struct segment_report rep;
 	struct segment *seg = create(7, size);
+	unsigned long writes;
 	struct seen s;
 	char *lines, *p;
-	size_t len, used;
+	size_t n, at;
 
 	(void)state;
-	free(slurp(NAME, &len));
-	assert_int_equal(len, SEGMENT_HEADER + SEGMENT_STEP);
-	lines = malloc(half);
-	assert_non_null(lines);
-	memset(lines, 'x', half);
-	lines[half - 1] = '\n';
-	b.records = (struct span){ lines, half };
-	for (; b.lsn < 7 + 8; b.lsn++) {
+	p = slurp(NAME, &n);
+	assert_int_equal(n, size);
+	assert_int_equal(segment_size(seg), size);
+	for (at = SEGMENT_HEADER; at < n; at++)
+		assert_int_equal(p[at], 0);
+	free(p);
+	assert_non_null(lines = malloc(len));
+	memset(lines, 'x', len);
+	lines[len - 1] = '\n';
+	b.records = (struct span){ lines, len };
+	for (; b.lsn < 7 + 6; b.lsn++) {
 		b.durable = b.lsn - 1;
+		writes = fault_count(FAULT_PWRITEV);
 		assert_int_equal(segment_write(seg, &b), 0);
-		used = segment_size(seg);
-		p = slurp(NAME, &len);
-		assert_true(len >= used && len <= used + SEGMENT_STEP);
-		assert_true(len <= (used > size ? used : size));
-		while (len > used)
-			assert_int_equal(p[--len], 0);
-		free(p);
+		assert_int_equal(fault_count(FAULT_PWRITEV), writes + 1);
+		free(slurp(NAME, &n));
+		assert_int_equal(n, segment_size(seg));
+		assert_int_equal(n, segment_used(seg) > size ?
+		    segment_used(seg) : size);
 	}
+	assert_true(n > size);
 	segment_close(seg);
 	free(lines);
 	assert_int_equal(read_back(&s, &rep), 0);
-	assert_int_equal(rep.last, 14);
+	assert_int_equal(rep.last, 12);
 	assert_false(rep.is_torn);
 }
 
@@ -545,7 +553,7 @@ grows(void **state)
 	b.lsn = 8;
 	b.durable = 7;
 	assert_int_equal(segment_write(seg, &b), 0);
-	assert_int_equal(segment_size(seg), SEGMENT_HEADER +
+	assert_int_equal(segment_used(seg), SEGMENT_HEADER +
 	    2 * (SEGMENT_BATCH + 300000));
 	segment_close(seg);
 	assert_int_equal(read_back(&s, &rep), 0);
@@ -608,6 +616,33 @@ taken_names(void **state)
 	assert_int_equal(tempdir_count(dir), 2);
 }
 
+/* A free name is not taken if it sorts before the one that is said. */
+static void
+names_behind(void **state)
+{
+	struct segment_batch one = batch(0);
+	struct segment *a, *b;
+
+	(void)state;
+	assert_int_equal(segment_create(dir, STORE, 7, NAME "-000004", 0, &a),
+	    0);
+	assert_string_equal(segment_name(a), NAME "-000005");
+	assert_int_equal(segment_create(dir, STORE, 7,
+	    "00000000000000000006-000009", 0, &b), 0);
+	assert_string_equal(segment_name(b), NAME);
+	assert_int_equal(segment_write(a, &one), 0);
+	segment_close(b);
+	/* Nor is the one that went. */
+	assert_int_equal(segment_create(dir, STORE, 7, NAME, 0, &b), 0);
+	assert_string_equal(segment_name(b), NAME "-000001");
+	segment_close(b);
+	segment_close(a);
+	assert_int_equal(segment_create(dir, STORE, 7, NAME "-999999", 0, &b),
+	    -1);
+	assert_int_equal(errno, EEXIST);
+	assert_int_equal(tempdir_count(dir), 1);
+}
+
 /* The file is synced, then the folder; each batch once. */
 static void
 syncs(void **state)
@@ -634,7 +669,7 @@ create_fails_whole(void **state)
 	(void)state;
 	for (n = 1; ; n++) {
 		fault_arm(n, ENOSPC);
-		rc = segment_create(dir, STORE, 7, 10000000, &seg);
+		rc = segment_create(dir, STORE, 7, "", 10000000, &seg);
 		if (!fault_fired())
 			break;
 		assert_int_equal(rc, -1);
@@ -643,8 +678,8 @@ create_fails_whole(void **state)
 		assert_int_equal(tempdir_count(dir), 0);
 		assert_int_equal(tempdir_free_fd(), fd);
 	}
-	/* open, fstat, header, zeros, fsync, fsync of the folder */
-	assert_int_equal(n, 7);
+	/* open, fstat, header, zeros in 3, fsync, fsync of the folder */
+	assert_int_equal(n, 9);
 	segment_close(seg);
 }
 
@@ -696,7 +731,7 @@ no_memory(void **state)
 	(void)state;
 	for (n = 1; ; n++) {
 		nomem_arm(n);
-		rc = segment_create(dir, STORE, 7, 4096, &seg);
+		rc = segment_create(dir, STORE, 7, "", 4096, &seg);
 		if (!nomem_fired())
 			break;
 		assert_int_equal(rc, -1);
@@ -835,7 +870,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(names),
 		TEST(reads_what_was_written),
-		TEST(fills_in_steps),
+		TEST(filled_whole),
 		TEST(lines_are_json),
 		TEST(visit_ends_it),
 		TEST(torn_tail),
@@ -849,6 +884,7 @@ main(void)
 		TEST(grows),
 		TEST(cut_long_batch),
 		TEST(taken_names),
+		TEST(names_behind),
 		TEST(syncs),
 		TEST(create_fails_whole),
 		TEST(write_fails_whole),

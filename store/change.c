@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "change.h"
+#include "import.h"
 #include "metadata.h"
 #include "store_internal.h"
 
@@ -524,6 +525,10 @@ static const struct change_row rows[] = {
 	    check_key_add, apply_key_add },
 	{ CHANGE_JWTKEY_REVOKE, "jwtkey.revoke", SCOPE_TENANT,
 	    check_key_revoke, apply_key_revoke },
+	{ CHANGE_IMPORT_PART, "import.part", SCOPE_IMPORT,
+	    import_check_part, import_apply_part },
+	{ CHANGE_CONVERSATION_IMPORT, "conversation.import", SCOPE_IMPORT,
+	    import_check, import_apply },
 };
 
 #define NROWS	(sizeof(rows) / sizeof(rows[0]))

@@ -17,7 +17,9 @@ enum change_scope {
 	SCOPE_CONVERSATION,	/* under the conversation's lock */
 	SCOPE_SET,		/* creates or deletes one: under the tenant's
 				   and the conversation's */
-	SCOPE_TENANT		/* tenant.json: under the tenant's */
+	SCOPE_TENANT,		/* tenant.json: under the tenant's */
+	SCOPE_IMPORT		/* import.h: under the tenant's and, if one
+				   of that id is there, the conversation's */
 };
 
 /*

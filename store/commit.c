@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "change.h"
+#include "import.h"
 #include "store_internal.h"
 #include "sys.h"
 
@@ -161,7 +162,8 @@ complete_record(struct change_ctx *x)
 	r->at = x->now;
 	if (r->once != NULL)
 		r->once->at = x->now;
-	if (c == NULL)
+	/* The check of an import told its own. */
+	if (c == NULL || change_row(r->kind)->scope == SCOPE_IMPORT)
 		return;
 	strlcpy(r->conversation, c->id, sizeof(r->conversation));
 	strlcpy(r->birth, c->birth, sizeof(r->birth));
@@ -179,6 +181,10 @@ mark_dirty(struct change_ctx *x, const struct change_row *row)
 
 	if (row->scope == SCOPE_TENANT) {
 		flush_mark(f, &x->tenant->dirty, lsn);
+		return;
+	}
+	if (row->scope == SCOPE_IMPORT) {
+		import_mark(f, x->conversation, x->record);
 		return;
 	}
 	flush_mark(f, &x->conversation->dirty, lsn);
@@ -320,6 +326,60 @@ out:
 	return (err);
 }
 
+/* A checked conversation.import of an id that is not there yet. */
+static enum store_err
+import_new_one(struct change_ctx *x, const struct change_row *row)
+{
+	struct conversation *c;
+	enum store_err err;
+
+	c = conversation_new(x->tenant, x->record->conversation,
+	    x->record->birth, NULL, 0, x->record->created_at);
+	if (c == NULL)
+		return (STORE_NOMEM);
+	x->conversation = c;
+	lock_take(&c->lck);
+	err = make_change(x, row);
+	lock_give(&c->lck);
+	if (err != STORE_OK)
+		conversation_free(c);
+	return (err);
+}
+
+static enum store_err
+commit_import(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	struct tenant *t = x->tenant;
+	struct conversation *c = NULL;
+	enum store_err err = STORE_COLD;
+
+	lock_take(&t->lck);
+	if (t->level < TENANT_LOADED)
+		goto out;
+	o->lsn = t->set_lsn;
+	if ((c = x->conversation = tenant_find(t, x->change->conversation)) !=
+	    NULL) {
+		lock_take(&c->lck);
+		o->lsn = c->lsn;
+	}
+	if ((err = row->check(x)) == STORE_OK) {
+		if (row->kind == CHANGE_IMPORT_PART)
+			x->conversation = NULL;
+		err = c == NULL && row->kind == CHANGE_CONVERSATION_IMPORT ?
+		    import_new_one(x, row) : make_change(x, row);
+	}
+	if (c != NULL)
+		lock_give(&c->lck);
+	if (err == STORE_OK) {
+		o->lsn = x->record->lsn;
+		o->version = x->record->version;
+	}
+out:
+	lock_give(&t->lck);
+	return (err);
+}
+
 static enum store_err
 commit_locked(struct change_ctx *x, const struct change_row *row,
     struct outcome *o)
@@ -377,6 +437,8 @@ commit_scope(struct change_ctx *x, const struct change_row *row,
 		return (commit_tenant(x, row, o));
 	case SCOPE_SET:
 		return (commit_set(x, row, o));
+	case SCOPE_IMPORT:
+		return (commit_import(x, row, o));
 	case SCOPE_CONVERSATION:
 		break;
 	}
@@ -395,6 +457,9 @@ strip_outcome(struct outcome *o, const struct change_ctx *x)
 	o->version = x->version_r;
 }
 
+/* What stands beside an item at most, by the digits of its numbers. */
+#define ITEM_EXTRA	80
+
 /* About what the record will take in the batch. */
 static size_t
 change_size(const struct change *ch)
@@ -402,7 +467,7 @@ change_size(const struct change *ch)
 	size_t i, size = 1024 + ch->title_len + ch->metadata.len;
 
 	for (i = 0; i < ch->nitems; i++)
-		size += ch->items[i]->len + 1;
+		size += ch->items[i]->len + ITEM_EXTRA;
 	return (size);
 }
 

@@ -44,9 +44,8 @@ conversation_new(struct tenant *t, const char *id, const char *birth,
 	return (c);
 }
 
-/* Free all that a tombstone does without. */
-static void
-conversation_empty(struct conversation *c)
+void
+conversation_clear(struct conversation *c)
 {
 
 	items_fini(&c->items);
@@ -65,7 +64,7 @@ conversation_free(struct conversation *c)
 	if (c == NULL)
 		return;
 	assert(atomic_load(&c->refs) == 0);
-	conversation_empty(c);
+	conversation_clear(c);
 	free(c->user);
 	lock_fini(&c->lck);
 	free(c);
@@ -96,7 +95,7 @@ conversation_bury(struct conversation *c, int64_t at)
 
 	lock_assert_held(&c->lck);
 	assert(!c->is_deleted);
-	conversation_empty(c);
+	conversation_clear(c);
 	c->is_deleted = true;
 	c->is_damaged = false;
 	c->deleted_at = c->updated_at = at;

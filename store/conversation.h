@@ -32,6 +32,7 @@
  *	I	immutable once others can find it
  *	t	tenant.lck
  *	c	conversation.lck
+ *	tc	written under both, read under either
  *	d	see flush.h
  *
  * Invariants, whenever lck is free:
@@ -49,9 +50,9 @@ struct conversation {
 	struct lock	 lck;			/* rank 15 */
 	atomic_uint	 refs;			/* taken under [t] */
 	char		 id[ID_SIZE];		/* [I] */
-	char		 birth[BIRTH_SIZE];	/* [I] */
-	char		*user;			/* [I] or NULL */
-	int64_t		 created_at;		/* [I] ms */
+	char		 birth[BIRTH_SIZE];	/* [tc] */
+	char		*user;			/* [tc] or NULL */
+	int64_t		 created_at;		/* [tc] ms */
 	bool		 is_listed;		/* [t] in the lists */
 	uint64_t	 counted_items;		/* [t] of it, in the tenant's */
 	uint64_t	 counted_bytes;		/* [t] */
@@ -86,6 +87,10 @@ void	 conversation_free(struct conversation *);
 
 /* Check the invariants.  Call with its lock held. */
 void	 conversation_assert_state(const struct conversation *);
+
+/* Free its items, texts and idempotency records, for others to come.  Call
+ * with its lock held. */
+void	 conversation_clear(struct conversation *);
 
 /*
  * Take what it holds away: it becomes a tombstone.  Cannot fail.  Call with

@@ -23,6 +23,7 @@ flush_new(struct store *s)
 	cond_init(&f->more);
 	cond_init(&f->done);
 	TAILQ_INIT(&f->list);
+	TAILQ_INIT(&f->holds);
 	return (f);
 }
 
@@ -83,6 +84,29 @@ flush_mark(struct flush *f, struct dirty *d, uint64_t lsn)
 	TAILQ_INSERT_TAIL(&f->list, d, link);
 	f->n++;
 	flush_assert_state(f);
+}
+
+void
+flush_hold(struct flush *f, struct flush_hold *h, uint64_t lsn)
+{
+
+	lock_assert_held(&f->lck);
+	assert(lsn > 0);
+	if (h->lsn != 0)
+		return;
+	h->lsn = lsn;
+	TAILQ_INSERT_TAIL(&f->holds, h, link);
+}
+
+void
+flush_release(struct flush *f, struct flush_hold *h)
+{
+
+	lock_take(&f->lck);
+	if (h->lsn != 0)
+		TAILQ_REMOVE(&f->holds, h, link);
+	h->lsn = 0;
+	lock_give(&f->lck);
 }
 
 uint64_t
@@ -156,10 +180,11 @@ flush_unmark(struct flush *f, struct dirty *d)
 
 /* --- passes ------------------------------------------------------------- */
 
-/* Below this lsn everything stands in a document. */
+/* Below this lsn everything stands in a document, and nothing is held. */
 static uint64_t
 flushed_below(struct flush *f)
 {
+	struct flush_hold *h;
 	struct dirty *d;
 	uint64_t below;
 
@@ -168,6 +193,9 @@ flushed_below(struct flush *f)
 	TAILQ_FOREACH(d, &f->list, link)
 		if (d->first < below)
 			below = d->first;
+	TAILQ_FOREACH(h, &f->holds, link)
+		if (h->lsn < below)
+			below = h->lsn;
 	lock_give(&f->lck);
 	return (below);
 }

@@ -31,6 +31,12 @@ struct dirty {
 	uint64_t	 first;		/* [d] least lsn not yet written */
 };
 
+/* What has no document yet, but needs the journal from lsn on; 0: nothing. */
+struct flush_hold {
+	TAILQ_ENTRY(flush_hold) link;	/* [d] */
+	uint64_t	 lsn;		/* [d] */
+};
+
 /* A new flush with nothing to do and no thread yet, or NULL. */
 struct flush	*flush_new(struct store *);
 void		 flush_free(struct flush *);
@@ -47,6 +53,14 @@ int	 flush_stop(struct flush *);
 void	 flush_enter(struct flush *);
 void	 flush_mark(struct flush *, struct dirty *, uint64_t lsn);
 void	 flush_leave(struct flush *);
+
+/*
+ * Keep the journal from lsn on, between flush_enter and flush_leave; one that
+ * holds already holds from where it did.  flush_release, which takes rank 17,
+ * ends it; of one that does not hold it does nothing.
+ */
+void	 flush_hold(struct flush *, struct flush_hold *, uint64_t lsn);
+void	 flush_release(struct flush *, struct flush_hold *);
 
 /*
  * Take d off, listed or not: its object goes, and what takes its place is to

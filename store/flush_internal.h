@@ -14,6 +14,7 @@
 #define FLUSH_ROUND	256
 
 TAILQ_HEAD(dirty_list, dirty);
+TAILQ_HEAD(hold_list, flush_hold);
 
 /*
  * Locks used to protect struct members:
@@ -31,6 +32,7 @@ struct flush {
 	struct cond	 done;		/* [d] finished moved */
 	struct dirty_list list;		/* [d] */
 	size_t		 n;		/* [d] of list */
+	struct hold_list holds;		/* [d] */
 	uint64_t	 wanted;	/* [d] passes asked for */
 	uint64_t	 finished;	/* [d] of those, done */
 	bool		 stop;		/* [d] */

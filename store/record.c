@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "change.h"
+#include "import.h"
 #include "key.h"
 #include "record.h"
 
@@ -33,6 +34,9 @@ record_fini(struct record *r)
 	r->once = NULL;
 	store_credentials_free(r->credential, 1);
 	r->credential = NULL;
+	if (r->import != NULL && !r->import->is_listed)
+		import_free(r->import);
+	r->import = NULL;
 }
 
 /* All but the items. */
@@ -56,6 +60,10 @@ encode_head(const struct record *r, struct buf *b)
 	}
 	if (r->item[0] != '\0')
 		buf_addf(b, ",\"item\":\"%s\"", r->item);
+	if (r->kind == CHANGE_CONVERSATION_IMPORT)
+		buf_addf(b, ",\"created_at\":%" PRId64 ",\"updated_at\":%"
+		    PRId64 ",\"parts\":%" PRIu64, r->created_at,
+		    r->updated_at, r->parts);
 	if (r->once != NULL) {
 		buf_adds(b, ",\"once\":");
 		once_encode(r->once, b);
@@ -74,6 +82,52 @@ iov_of(const void *p, size_t len)
 	return ((struct iovec){ (void *)(uintptr_t)p, len });
 }
 
+/*
+ * Items with what stands beside them, as in documents.  What is not theirs is
+ * written into head first, with the places where they come between, as head
+ * may move while it grows.
+ */
+static int
+encode_entries(const struct record *r, struct buf *head, struct iovec **iov_r,
+    int *n_r)
+{
+	size_t *cut, i, from = 0;
+	uint64_t expected = 0;
+	struct iovec *iov;
+	int n = 0;
+
+	cut = reallocarray(NULL, r->nitems, sizeof(*cut));
+	iov = reallocarray(NULL, 1 + 2 * r->nitems, sizeof(*iov));
+	buf_adds(head, ",\"entries\":[");
+	for (i = 0; cut != NULL && i < r->nitems; i++) {
+		buf_addf(head, "%s{\"at\":%" PRId64 ",\"item\":",
+		    i > 0 ? "," : "", r->items[i]->at);
+		cut[i] = head->len;
+		if (r->items[i]->position != expected)
+			buf_addf(head, ",\"position\":%" PRIu64,
+			    r->items[i]->position);
+		buf_addc(head, '}');
+		expected = r->items[i]->position + 1;
+	}
+	buf_adds(head, "]}\n");
+	if (cut == NULL || iov == NULL || !buf_ok(head)) {
+		free(cut);
+		free(iov);
+		errno = ENOMEM;
+		return (-1);
+	}
+	for (i = 0; i < r->nitems; i++) {
+		iov[n++] = iov_of(head->data + from, cut[i] - from);
+		iov[n++] = iov_of(r->items[i]->json, r->items[i]->len);
+		from = cut[i];
+	}
+	iov[n++] = iov_of(head->data + from, head->len - from);
+	free(cut);
+	*iov_r = iov;
+	*n_r = n;
+	return (0);
+}
+
 int
 record_encode(const struct record *r, struct buf *head, struct iovec **iov_r,
     int *n_r)
@@ -83,6 +137,8 @@ record_encode(const struct record *r, struct buf *head, struct iovec **iov_r,
 	int n = 0;
 
 	encode_head(r, head);
+	if (change_row(r->kind)->scope == SCOPE_IMPORT && r->nitems > 0)
+		return (encode_entries(r, head, iov_r, n_r));
 	buf_adds(head, r->nitems > 0 ? ",\"items\":[" : "}\n");
 	iov = reallocarray(NULL, 1 + 2 * r->nitems, sizeof(*iov));
 	if (iov == NULL || !buf_ok(head)) {
@@ -101,27 +157,74 @@ record_encode(const struct record *r, struct buf *head, struct iovec **iov_r,
 	return (0);
 }
 
+/* One more item of the record. */
+static int
+decode_item(struct span json, struct record *r)
+{
+	struct span id;
+	struct item **v;
+	char buf[ID_SIZE];
+
+	if (!jsonscan_get(json, "id", &id) ||
+	    !jsonscan_cstring(id, buf, sizeof(buf)))
+		return (0);
+	v = reallocarray(r->items, r->nitems + 1, sizeof(*v));
+	if (v == NULL)
+		return (-1);
+	r->items = v;
+	if ((v[r->nitems] = item_new(buf, json.p, json.len)) == NULL)
+		return (-1);
+	r->nitems++;
+	return (1);
+}
+
 static int
 decode_items(struct span array, struct record *r)
 {
 	struct jsonscan it;
-	struct span key, val, id;
-	struct item **v;
-	char buf[ID_SIZE];
+	struct span key, val;
+	int rc;
 
 	jsonscan_begin(&it, array);
-	while (jsonscan_next(&it, &key, &val)) {
-		if (!jsonscan_get(val, "id", &id) ||
-		    !jsonscan_cstring(id, buf, sizeof(buf)))
-			return (0);
-		v = reallocarray(r->items, r->nitems + 1, sizeof(*v));
-		if (v == NULL)
-			return (-1);
-		r->items = v;
-		if ((v[r->nitems] = item_new(buf, val.p, val.len)) == NULL)
-			return (-1);
-		r->nitems++;
-	}
+	while (jsonscan_next(&it, &key, &val))
+		if ((rc = decode_item(val, r)) != 1)
+			return (rc);
+	return (1);
+}
+
+/* An item with what stands beside it. */
+static int
+decode_entry(struct span entry, struct record *r)
+{
+	struct span json, val;
+	struct item *it;
+	int rc;
+
+	if (!jsonscan_get(entry, "item", &json))
+		return (0);
+	if ((rc = decode_item(json, r)) != 1)
+		return (rc);
+	it = r->items[r->nitems - 1];
+	if (!jsonscan_get(entry, "at", &val) || !jsonscan_i64(val, &it->at))
+		return (0);
+	if (jsonscan_get(entry, "position", &val))
+		return (jsonscan_u64(val, &it->position));
+	if (r->nitems > 1)
+		it->position = r->items[r->nitems - 2]->position + 1;
+	return (1);
+}
+
+static int
+decode_entries(struct span array, struct record *r)
+{
+	struct jsonscan it;
+	struct span key, val;
+	int rc;
+
+	jsonscan_begin(&it, array);
+	while (jsonscan_next(&it, &key, &val))
+		if ((rc = decode_entry(val, r)) != 1)
+			return (rc);
 	return (1);
 }
 
@@ -187,6 +290,14 @@ decode_member(struct span key, struct span val, struct record *r)
 		return (decode_credential(val, r));
 	if (jsonscan_is(key, "items"))
 		return (decode_items(val, r));
+	if (jsonscan_is(key, "entries"))
+		return (decode_entries(val, r));
+	if (jsonscan_is(key, "created_at"))
+		return (jsonscan_i64(val, &r->created_at));
+	if (jsonscan_is(key, "updated_at"))
+		return (jsonscan_i64(val, &r->updated_at));
+	if (jsonscan_is(key, "parts"))
+		return (jsonscan_u64(val, &r->parts));
 	return (1);
 }
 
@@ -211,6 +322,8 @@ is_complete(const struct record *r)
 	case CHANGE_JWTKEY_REVOKE:
 	case CHANGE_ITEM_DELETE:
 		return (r->item[0] != '\0');
+	case CHANGE_CONVERSATION_IMPORT:
+		return (r->metadata.p != NULL);
 	default:
 		return (true);
 	}

@@ -35,6 +35,12 @@ struct record {
 	char		 item[ID_SIZE];
 	struct once	*once;		/* owned, or NULL */
 	struct credential *credential;	/* owned, or NULL */
+	/* Import: see import.h; version is the number of a part. */
+	int64_t		 created_at;	/* ms */
+	int64_t		 updated_at;	/* ms */
+	uint64_t	 parts;		/* that came before */
+	struct import	*import;	/* not encoded: where the items go;
+					   owned unless it is listed */
 };
 
 void	 record_init(struct record *, enum change_kind);

@@ -6,6 +6,7 @@
 
 #include "change.h"
 #include "document.h"
+#include "import.h"
 #include "load.h"
 #include "log.h"
 #include "quarantine.h"
@@ -265,6 +266,96 @@ replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
 	return (rc);
 }
 
+/* --- imports ------------------------------------------------------------ */
+
+/*
+ * The parts that a conversation.import names are not there.  In a copy they
+ * were cut off with it; else the conversation is damaged.
+ */
+static int
+note_parts(struct recovery *v, struct tenant *t, struct conversation *c,
+    const struct record *r)
+{
+	int rc = 0;
+
+	if (v->is_copy && !v->store->o.read_only) {
+		v->has_hole = true;
+		return (0);
+	}
+	if (c == NULL) {
+		c = conversation_new(t, r->conversation, r->birth, NULL, 0,
+		    r->created_at);
+		if (c == NULL)
+			return (-1);
+		c->is_damaged = true;
+		tenant_insert(t, c);
+	}
+	lock_take(&c->lck);
+	if (v->store->o.read_only) {
+		tell_gap(v, c);
+		v->has_hole = true;
+	} else
+		rc = note_gap(v, c, r);
+	lock_give(&c->lck);
+	return (rc);
+}
+
+/* c is there, or was made for this and is not to be found yet. */
+static void
+apply_import(struct recovery *v, struct tenant *t, struct conversation *c,
+    struct record *r)
+{
+	struct flush *f = v->store->flush;
+
+	flush_enter(f);
+	import_mark(f, c, r);
+	flush_leave(f);
+	if (c == NULL) {
+		change_row(r->kind)->apply(t, NULL, r);
+		return;
+	}
+	lock_take(&c->lck);
+	change_row(r->kind)->apply(t, c, r);
+	conversation_assert_state(c);
+	lock_give(&c->lck);
+}
+
+/* import.h's kinds; they take the place of whatever is older. */
+static int
+replay_import(struct recovery *v, struct tenant *t, struct record *r)
+{
+	const bool is_part = r->kind == CHANGE_IMPORT_PART;
+	struct conversation *c;
+	int rc = 0;
+
+	lock_take(&t->lck);
+	c = tenant_find(t, r->conversation);
+	if (c != NULL && r->lsn <= c->lsn)
+		goto out;
+	if (c != NULL && c->is_held) {
+		v->left_out = true;
+		goto out;
+	}
+	if ((rc = import_reserve(t, r)) == 0) {
+		/* A part alone is missed by nobody. */
+		rc = is_part ? 0 : note_parts(v, t, c, r);
+		goto out;
+	}
+	if (rc == 1 && !is_part && c == NULL) {
+		c = conversation_new(t, r->conversation, r->birth, NULL, 0,
+		    r->created_at);
+		if (c == NULL)
+			rc = -1;
+	}
+	if (rc == 1) {
+		apply_import(v, t, is_part ? NULL : c, r);
+		rc = 0;
+	}
+out:
+	lock_give(&t->lck);
+	return (rc);
+}
+
 /* The tenant of the record, loaded as far as it needs. */
 static int
 tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
@@ -297,6 +388,20 @@ tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
 	return (0);
 }
 
+static int
+replay_scope(struct recovery *v, struct tenant *t, struct record *r)
+{
+
+	switch (change_row(r->kind)->scope) {
+	case SCOPE_TENANT:
+		return (replay_tenant(v, t, r));
+	case SCOPE_IMPORT:
+		return (replay_import(v, t, r));
+	default:
+		return (replay_conversation(v, t, r));
+	}
+}
+
 int
 replay_record(struct recovery *v, struct span line, uint64_t lsn)
 {
@@ -309,9 +414,7 @@ replay_record(struct recovery *v, struct span line, uint64_t lsn)
 		    "change %" PRIu64 " is of no known kind: left out", lsn);
 	r.lsn = lsn;
 	if (rc == 1 && (rc = tenant_for(v, &r, &t)) == 0 && t != NULL) {
-		rc = change_row(r.kind)->scope == SCOPE_TENANT ?
-		    replay_tenant(v, t, &r) :
-		    replay_conversation(v, t, &r);
+		rc = replay_scope(v, t, &r);
 		v->applied++;
 	}
 	record_fini(&r);

@@ -174,7 +174,10 @@ enum change_kind {
 	CHANGE_APIKEY_ADD,		/* credential */
 	CHANGE_APIKEY_REVOKE,		/* credential.id */
 	CHANGE_JWTKEY_ADD,		/* credential */
-	CHANGE_JWTKEY_REVOKE		/* credential.id */
+	CHANGE_JWTKEY_REVOKE,		/* credential.id */
+	CHANGE_IMPORT_PART,		/* part, birth, items */
+	CHANGE_CONVERSATION_IMPORT	/* as create; part, birth, created_at,
+					   updated_at, version, replaces */
 };
 
 #define BODY_HASH_SIZE	16	/* XXH3-128 of method, path and body */
@@ -217,6 +220,18 @@ struct change {
 	const struct change_once *once;		/* NULL: none */
 	const char		*tenant;	/* tenant.create: name */
 	const struct credential	*credential;
+	/*
+	 * Import (import.h): items keep their at and position, 0 being the
+	 * next.  part is the number of this part, from 1, and of a
+	 * conversation.import how many came before it; all of one try carry
+	 * the birth that its first one did.
+	 */
+	int64_t			 created_at;	/* ms */
+	int64_t			 updated_at;	/* ms */
+	uint64_t		 version;	/* 0: the first */
+	uint64_t		 part;
+	char			 birth[17];	/* if part > 0 */
+	bool			 replaces;	/* a live one, too */
 };
 
 /* A conversation as it stood at one moment.  Freed by store_view_fini. */

@@ -3,6 +3,7 @@
 
 #include "document.h"
 #include "load.h"
+#include "import.h"
 #include "log.h"
 #include "store_internal.h"
 #include "sweep.h"
@@ -111,6 +112,7 @@ sweep(struct store *s)
 		if (!tenant_is_loaded(t))
 			continue;
 		sweep_tombs(t, now - 2 * s->o.keep_ms);
+		import_sweep(t, now - IMPORT_WAIT_MS);
 		lock_take(&t->lck);
 		is_due = now - t->once_swept > ONCE_SWEEP_MS;
 		if (is_due)

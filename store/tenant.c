@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "import.h"
 #include "store_internal.h"
 #include "tenant.h"
 
@@ -35,6 +36,7 @@ tenant_new(struct store *s, const char *name, enum tenant_level level)
 	t->once_from = INT64_MAX;
 	once_table_init(&t->once);
 	TAILQ_INIT(&t->tombs);
+	TAILQ_INIT(&t->imports);
 	RB_INIT(&t->ids);
 	for (i = 0; i < NLISTS; i++)
 		RB_INIT(&t->lists[i]);
@@ -53,6 +55,7 @@ tenant_free(struct tenant *t)
 		RB_REMOVE(conversation_ids, &t->ids, c);
 		conversation_free(c);
 	}
+	import_fini(t);
 	keyring_fini(&t->apikeys);
 	keyring_fini(&t->jwtkeys);
 	free(t->rest.p);

@@ -16,6 +16,7 @@
 #include "store.h"
 
 TAILQ_HEAD(conversation_tombs, conversation);
+TAILQ_HEAD(tenant_imports, import);
 RB_HEAD(conversation_ids, conversation);
 RB_PROTOTYPE(conversation_ids, conversation, by_id, conversation_cmp_id)
 
@@ -68,6 +69,7 @@ struct tenant {
 	struct conversation_ids ids;		/* [t] tombstones too */
 	struct places	 lists[NLISTS];		/* [t] live only; see list.h */
 	struct conversation_tombs tombs;	/* [t] oldest first */
+	struct tenant_imports imports;		/* [t] see import.h */
 	struct dirty	 dirty;			/* tenant.json */
 	struct dirty	 dirty_once;		/* once/ */
 	int64_t		 once_from;		/* [t] oldest record in no file

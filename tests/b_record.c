@@ -23,7 +23,8 @@ static const enum change_kind kinds[] = {
 	CHANGE_CONVERSATION_CREATE, CHANGE_CONVERSATION_UPDATE,
 	CHANGE_CONVERSATION_DELETE, CHANGE_ITEMS_APPEND, CHANGE_ITEM_DELETE,
 	CHANGE_TENANT_CREATE, CHANGE_APIKEY_ADD, CHANGE_APIKEY_REVOKE,
-	CHANGE_JWTKEY_ADD, CHANGE_JWTKEY_REVOKE,
+	CHANGE_JWTKEY_ADD, CHANGE_JWTKEY_REVOKE, CHANGE_IMPORT_PART,
+	CHANGE_CONVERSATION_IMPORT,
 };
 
 #define NKINDS	(sizeof(kinds) / sizeof(kinds[0]))
@@ -58,6 +59,29 @@ fill_items(struct record *r)
 	r->items[r->nitems++] = item_new("it-2", other, strlen(other));
 }
 
+/* Items with times and places of their own; two that follow, one that not. */
+static void
+fill_entries(struct record *r)
+{
+	static const uint64_t position[] = { 3, 4, INT64_MAX };
+	size_t i;
+
+	r->items = calloc(3, sizeof(*r->items));
+	assert_non_null(r->items);
+	r->items[r->nitems++] = item_new("msg_1", message, strlen(message));
+	r->items[r->nitems++] = item_new("it-2", other, strlen(other));
+	r->items[r->nitems++] = item_new("it-3", "{\"id\":\"it-3\"}", 13);
+	for (i = 0; i < 3; i++) {
+		r->items[i]->at = INT64_C(1600000000000) - (int64_t)i;
+		r->items[i]->position = position[i];
+	}
+	if (r->kind != CHANGE_CONVERSATION_IMPORT)
+		return;
+	r->created_at = INT64_C(1500000000000);
+	r->updated_at = -1;
+	r->parts = INT64_MAX;
+}
+
 static void
 fill_credential(struct record *r)
 {
@@ -89,9 +113,11 @@ fill(struct record *r, enum change_kind kind)
 	strlcpy(r->tenant, "acme-1_x", sizeof(r->tenant));
 	if (change_row(kind)->scope != SCOPE_TENANT)
 		fill_conversation(r);
-	if (kind == CHANGE_CONVERSATION_CREATE)
+	if (kind == CHANGE_CONVERSATION_CREATE ||
+	    kind == CHANGE_CONVERSATION_IMPORT)
 		r->user = text_new("user \"1\"\n", 9);
 	if (kind == CHANGE_CONVERSATION_CREATE ||
+	    kind == CHANGE_CONVERSATION_IMPORT ||
 	    kind == CHANGE_CONVERSATION_UPDATE) {
 		r->has_title = true;
 		r->title = text_new("a\0title", 7);
@@ -99,6 +125,8 @@ fill(struct record *r, enum change_kind kind)
 	}
 	if (kind == CHANGE_CONVERSATION_CREATE || kind == CHANGE_ITEMS_APPEND)
 		fill_items(r);
+	if (change_row(kind)->scope == SCOPE_IMPORT)
+		fill_entries(r);
 	if (kind == CHANGE_ITEM_DELETE || kind == CHANGE_APIKEY_REVOKE ||
 	    kind == CHANGE_JWTKEY_REVOKE)
 		strlcpy(r->item, "msg_1", sizeof(r->item));
@@ -155,7 +183,13 @@ same(const struct record *a, const struct record *b)
 		assert_int_equal(a->items[i]->len, b->items[i]->len);
 		assert_memory_equal(a->items[i]->json, b->items[i]->json,
 		    a->items[i]->len);
+		assert_int_equal(a->items[i]->at, b->items[i]->at);
+		assert_int_equal(a->items[i]->position,
+		    b->items[i]->position);
 	}
+	assert_int_equal(a->created_at, b->created_at);
+	assert_int_equal(a->updated_at, b->updated_at);
+	assert_int_equal(a->parts, b->parts);
 	assert_string_equal(a->item, b->item);
 	assert_int_equal(a->once == NULL, b->once == NULL);
 	assert_int_equal(a->credential == NULL, b->credential == NULL);
@@ -214,7 +248,10 @@ round_trips_bare(void **state)
 		text_replace(&r.title, (struct text){ NULL, 0 });
 		text_replace(&r.user, (struct text){ NULL, 0 });
 		text_replace(&r.metadata, (struct text){ NULL, 0 });
-		while (kinds[i] == CHANGE_CONVERSATION_CREATE && r.nitems > 0)
+		/* An imported one has metadata, be it {}. */
+		if (kinds[i] == CHANGE_CONVERSATION_IMPORT)
+			r.metadata = text_new("{}", 2);
+		while (kinds[i] != CHANGE_ITEMS_APPEND && r.nitems > 0)
 			item_unref(r.items[--r.nitems]);
 		line = line_of(&r);
 		assert_int_equal(record_decode((struct span){ line.data,
@@ -353,6 +390,13 @@ odd_lines(void **state)
 		{ "conversation.create", CONV ",\"title\":\"a\","
 		    "\"title\":null", 1 },
 		{ "items.append", CONV ",\"once\":7", 0 },
+		{ "conversation.import", CONV, 0 },
+		{ "conversation.import", CONV ",\"metadata\":{}", 1 },
+		{ "import.part", CONV ",\"entries\":[{\"at\":1}]", 0 },
+		{ "import.part", CONV ",\"entries\":[{\"item\":{\"id\":"
+		    "\"a\"}}]", 0 },
+		{ "import.part", CONV ",\"entries\":[{\"at\":1,\"item\":"
+		    "{\"id\":\"a\"},\"position\":\"x\"}]", 0 },
 	};
 	char line[512];
 	struct record r;
@@ -393,7 +437,7 @@ table_is_whole(void **state)
 		    strlen(name) }), row);
 	}
 	assert_null(change_row(0));
-	assert_null(change_row(CHANGE_JWTKEY_REVOKE + 1));
+	assert_null(change_row(CHANGE_CONVERSATION_IMPORT + 1));
 	assert_null(change_row_named((struct span){ "7", 1 }));
 }
 

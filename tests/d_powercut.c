@@ -80,6 +80,7 @@ struct client {
 	uint64_t	 random;
 	unsigned	 next;		/* item, title or key */
 	unsigned	 steps;
+	bool		 is_quiet;	/* it does not ask for flushes */
 	struct thread	 thread;
 	struct tenant	*t;
 };
@@ -437,8 +438,8 @@ work(void *arg)
 	if (c->t == NULL && !enter(c))
 		return;
 	for (n = 0; n < c->steps && !has_complaint(); n++) {
-		if (draw(&c->random, 25) == 0 && store_flush(s) == -1 &&
-		    !may_fail())
+		if (!c->is_quiet && draw(&c->random, 15) == 0 &&
+		    store_flush(s) == -1 && !may_fail())
 			complain("the flush fails");
 		if (!(draw(&c->random, 10) == 0 ? change_keys(c) :
 		    change_slot(c, &c->slots[draw(&c->random, SLOTS)])))
@@ -606,6 +607,17 @@ next_event(uint64_t above)
 					least = slot->v[n - 1].lsn;
 		}
 	return (least);
+}
+
+/* The lsn of the last event of all, or 0. */
+static uint64_t
+last_event(void)
+{
+	uint64_t last = 0, lsn;
+
+	while ((lsn = next_event(last)) != 0)
+		last = lsn;
+	return (last);
 }
 
 /* What never happened is forgotten, but for one to be retried. */
@@ -826,10 +838,11 @@ plan_stop(bool is_start)
 static void
 plan_fault(void)
 {
-	if (draw(&line_random, 5) == 0)
-		simfs_fail(draw(&line_random, 2) == 0 ? FAULT_FDATASYNC :
-		    SYNCS, 1 + draw(&line_random, 20), EIO,
-		    draw(&line_random, 4) == 0);
+	static const unsigned masks[] = { FAULT_FDATASYNC, FAULT_FSYNC, SYNCS };
+
+	if (draw(&line_random, 4) == 0)
+		simfs_fail(masks[draw(&line_random, 3)], 1 +
+		    draw(&line_random, 30), EIO, draw(&line_random, 5) == 0);
 	else
 		simfs_fail(0, 0, 0, false);
 }
@@ -864,7 +877,6 @@ static void
 end_store(bool is_checked)
 {
 	bool is_peace = draw(&line_random, 4) == 0;
-	uint64_t lsn;
 	int i;
 
 	if (!is_peace)
@@ -876,8 +888,8 @@ end_store(bool is_checked)
 	}
 	nkinds[simfs_is_stopped() ? 0 : 2]++;
 	if (store_close(s) == 0) {
-		while (is_checked && (lsn = next_event(known)) != 0)
-			known = lsn;
+		if (is_checked && last_event() > known)
+			known = last_event();
 		simfs_say("closed, durable up to %ju", (uintmax_t)known);
 	} else if (!may_fail())
 		complain("the store cannot be closed");
@@ -1000,43 +1012,124 @@ line(uint64_t its_seed)
 
 /* --- stories ------------------------------------------------------------ */
 
-/*
- * A flush is killed behind its renames, before it has synced their folder.
- * The next start finds the new documents, in the cache; it has nothing to
- * write, and its flush lets their part of the journal go.  Then the power is
- * cut.  A folder that was read without a sync would hold the old ones again.
- */
-static void
-killed_then_cut(void **state)
-{
-	struct client *c = &clients[0];
-	pid_t holder;
-	uint64_t n;
+/* Seeds for what a cut leaves, at each place. */
+#define STORY_CUTS	8
 
-	(void)state;
-	for (n = 0; n < 40 && !has_complaint(); n++) {
-		begin_line(n);
-		options.keep_ms = 0;
-		assert_int_equal(store_open(&options, &s, &holder), 0);
-		c->steps = 20;
-		work(c);
-		simfs_stop_at(FAULT_FSYNC, 1 + n % 20);
-		(void)store_flush(s);
-		end_store(true);
-		simfs_stop();
+static void
+start(void)
+{
+	pid_t holder;
+
+	assert_int_equal(store_open(&options, &s, &holder), 0);
+	assert_true(check_all());
+}
+
+/* The process ends where it is; then the power too, or not. */
+static void
+end_here(bool is_kill, uint64_t cut_seed)
+{
+	simfs_stop();
+	if (is_kill)
 		simfs_kill();
-		assert_int_equal(store_open(&options, &s, &holder), 0);
-		assert_true(check_all());
-		assert_int_equal(store_flush(s), 0);
-		end_store(true);
-		simfs_stop();
-		simfs_power_cut(n);
-		assert_int_equal(store_open(&options, &s, &holder), 0);
-		assert_true(check_all());
-		end_store(true);
-		end_line(n, 3);
-	}
+	else
+		simfs_power_cut(cut_seed);
+}
+
+/* Work, without a flush, until all of it is durable. */
+static void
+work_quietly(struct client *c, unsigned steps)
+{
+	c->random = seed;
+	c->is_quiet = true;
+	c->steps = steps;
+	work(c);
+	assert_int_equal(store_wait(s, last_event()), STORE_OK);
+}
+
+/*
+ * The first start of all ends at its n-th call; the next one makes the store,
+ * works, and loses its power: what it acknowledged is there.
+ */
+static bool
+first_start(unsigned long n, uint64_t k)
+{
+	pid_t holder;
+	bool is_last;
+
+	simfs_stop_at(FAULT_ANY, n);
+	is_last = store_open(&options, &s, &holder) == 0;
+	if (is_last)
+		end_store(false);
+	end_here(k % 2 == 0, k);
+	start();
+	work_quietly(&clients[0], 5);
+	simfs_stop();
+	end_store(true);
+	end_here(false, k);
+	start();
+	end_store(true);
+	return (is_last);
+}
+
+/*
+ * A flush ends at its n-th call, killed behind its renames and before it has
+ * synced their folder, say.  The next start finds the new documents, in the
+ * cache; it has nothing to write, and its flush lets their part of the journal
+ * go.  Then the power is cut.
+ */
+static bool
+flush(unsigned long n, uint64_t k)
+{
+	bool is_last;
+
+	start();
+	work_quietly(&clients[0], 12);
+	simfs_stop_at(FAULT_ANY, n);
+	(void)store_flush(s);
+	is_last = !simfs_is_stopped();
+	end_store(true);
+	end_here(k % 2 == 0, k);
+	start();
+	assert_int_equal(store_flush(s), 0);
+	simfs_stop();
+	end_store(true);
+	end_here(false, k);
+	start();
+	end_store(true);
+	return (is_last);
+}
+
+/* Run the story for each place to end at, some times. */
+static void
+tell(bool (*story)(unsigned long, uint64_t))
+{
+	unsigned long n;
+	bool is_last = false;
+	uint64_t k;
+
+	for (n = 1; !is_last && !has_complaint(); n++)
+		for (k = 0; k < STORY_CUTS && !has_complaint(); k++) {
+			begin_line(1);
+			options.keep_ms = 0;
+			is_last = story(n, k);
+			end_line(n, (int)k);
+		}
 	assert_false(has_complaint());
+	assert_true(n > 20);
+}
+
+static void
+first_start_ends(void **state)
+{
+	(void)state;
+	tell(first_start);
+}
+
+static void
+flush_ends(void **state)
+{
+	(void)state;
+	tell(flush);
 }
 
 static unsigned long
@@ -1053,6 +1146,7 @@ cuts(void **state)
 	unsigned long n = number_of("POWERCUTS", CUTS), one;
 
 	(void)state;
+	memset(nkinds, 0, sizeof(nkinds));
 	one = number_of("SEED", 0);
 	for (; ncuts < n && !has_complaint(); one++)
 		line(one);
@@ -1067,7 +1161,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(killed_then_cut),
+		cmocka_unit_test(first_start_ends),
+		cmocka_unit_test(flush_ends),
 		cmocka_unit_test(cuts),
 	};
 	int fd;

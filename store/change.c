@@ -51,16 +51,15 @@ static enum store_err
 check_conversation(struct change_ctx *x)
 {
 	const struct conversation *c = x->conversation;
-	const char *user = x->change->user;
 
-	if (c == NULL || c->is_deleted)
+	if (c == NULL)
 		return (STORE_NOENT);
-	/* Where nobody knows whose it was, its id is enough of a secret. */
-	if (user != NULL && (c->user == NULL ? !c->is_damaged :
-	    strcmp(user, c->user) != 0)) {
+	if (conversation_is_foreign(c->user, c->is_damaged, x->change->user)) {
 		x->is_foreign = true;
 		return (STORE_NOENT);
 	}
+	if (c->is_deleted)
+		return (STORE_NOENT);
 	if (c->is_damaged)
 		return (conversation_damage(c));
 	return (STORE_OK);
@@ -179,10 +178,11 @@ check_create(struct change_ctx *x)
 
 /* Hand the record's items over to the conversation. */
 static void
-apply_items(struct conversation *c, struct record *r)
+apply_items(struct conversation *c, struct record *r, struct undo *u)
 {
 	size_t i;
 
+	undo_append(u, r->nitems);
 	for (i = 0; i < r->nitems; i++) {
 		r->items[i]->lsn = r->lsn;
 		r->items[i]->at = r->at;
@@ -190,45 +190,51 @@ apply_items(struct conversation *c, struct record *r)
 	}
 	r->nitems = 0;
 	if (r->preview.p != NULL) {
-		text_replace(&c->preview, r->preview);
+		undo_text(u, c, UNDO_PREVIEW, r->preview);
 		r->preview = (struct text){ NULL, 0 };
 	}
 }
 
 static void
-apply_texts(struct conversation *c, struct record *r)
+apply_texts(struct conversation *c, struct record *r, struct undo *u)
 {
 
 	if (r->has_title) {
-		text_replace(&c->title, r->title);
+		undo_text(u, c, UNDO_TITLE, r->title);
 		r->title = (struct text){ NULL, 0 };
 	}
 	if (r->metadata.p != NULL) {
-		text_replace(&c->metadata, r->metadata);
+		undo_text(u, c, UNDO_METADATA, r->metadata);
 		r->metadata = (struct text){ NULL, 0 };
 	}
 }
 
-/* What all kinds but a deletion do to the conversation. */
-static void
+/*
+ * What all kinds do to the conversation.  Returns where to note what else is
+ * done, or NULL.
+ */
+static struct undo *
 apply_common(struct conversation *c, const struct record *r)
 {
+	struct undo *u;
 
 	lock_assert_held(&c->lck);
 	assert(r->lsn > c->lsn);
+	u = undo_begin(c, r->lsn);
 	c->lsn = r->lsn;
 	c->version = r->version;
 	if (r->at > c->updated_at)
 		c->updated_at = r->at;
+	return (u);
 }
 
 static void
 apply_create(struct tenant *t, struct conversation *c, struct record *r)
 {
+	struct undo *u = apply_common(c, r);
 
-	apply_common(c, r);
-	apply_texts(c, r);
-	apply_items(c, r);
+	apply_texts(c, r, u);
+	apply_items(c, r, u);
 	apply_tenant_once(t, r);
 	if (r->lsn > t->set_lsn)
 		t->set_lsn = r->lsn;
@@ -260,8 +266,7 @@ apply_update(struct tenant *t, struct conversation *c, struct record *r)
 {
 
 	(void)t;
-	apply_common(c, r);
-	apply_texts(c, r);
+	apply_texts(c, r, apply_common(c, r));
 	apply_once(&c->once, r);
 }
 
@@ -292,7 +297,7 @@ apply_delete(struct tenant *t, struct conversation *c, struct record *r)
 {
 
 	lock_assert_held(&t->lck);
-	apply_common(c, r);
+	undo_bury(apply_common(c, r), c);
 	conversation_bury(c, r->at);
 	tenant_bury(t, c);
 	apply_tenant_once(t, r);
@@ -379,8 +384,7 @@ apply_append(struct tenant *t, struct conversation *c, struct record *r)
 {
 
 	(void)t;
-	apply_common(c, r);
-	apply_items(c, r);
+	apply_items(c, r, apply_common(c, r));
 	apply_once(&c->once, r);
 }
 
@@ -418,12 +422,14 @@ check_item_delete(struct change_ctx *x)
 static void
 apply_item_delete(struct tenant *t, struct conversation *c, struct record *r)
 {
+	struct undo *u = apply_common(c, r);
 	struct item *it;
 
 	(void)t;
-	apply_common(c, r);
 	if ((it = items_find(&c->items, r->item)) != NULL) {
-		text_replace(&c->preview, preview_without(&c->items, it));
+		undo_remove(u, &c->items, it);
+		undo_text(u, c, UNDO_PREVIEW,
+		    preview_without(&c->items, it));
 		items_remove(&c->items, it);
 	}
 	apply_once(&c->once, r);
@@ -465,7 +471,8 @@ check_key_add(struct change_ctx *x)
 
 	if (keyring_find(ring, c->id) != NULL)
 		return (STORE_EXISTS);
-	if (!keyring_reserve(ring))
+	if (!keyring_reserve(ring) ||
+	    !keyring_reserve_past(ring, journal_durable(x->store->journal)))
 		return (STORE_NOMEM);
 	if ((x->record->credential = calloc(1, sizeof(*c))) == NULL)
 		return (STORE_NOMEM);
@@ -478,6 +485,7 @@ apply_key_add(struct tenant *t, struct conversation *c, struct record *r)
 {
 
 	(void)c;
+	keyring_note(ring_of(t, r->kind), r->lsn, r->credential->id);
 	keyring_add(ring_of(t, r->kind), r->credential);
 	t->lsn = r->lsn;
 }
@@ -485,10 +493,13 @@ apply_key_add(struct tenant *t, struct conversation *c, struct record *r)
 static enum store_err
 check_key_revoke(struct change_ctx *x)
 {
+	struct keyring *ring = ring_of(x->tenant, x->change->kind);
 	const char *id = x->change->credential->id;
 
-	if (keyring_find(ring_of(x->tenant, x->change->kind), id) == NULL)
+	if (keyring_find(ring, id) == NULL)
 		return (STORE_NOENT);
+	if (!keyring_reserve_past(ring, journal_durable(x->store->journal)))
+		return (STORE_NOMEM);
 	strlcpy(x->record->item, id, sizeof(x->record->item));
 	return (STORE_OK);
 }
@@ -498,6 +509,7 @@ apply_key_revoke(struct tenant *t, struct conversation *c, struct record *r)
 {
 
 	(void)c;
+	keyring_note(ring_of(t, r->kind), r->lsn, r->item);
 	(void)keyring_remove(ring_of(t, r->kind), r->item);
 	t->lsn = r->lsn;
 }

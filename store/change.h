@@ -35,6 +35,8 @@ struct change_ctx {
 	struct once		*repeat;	/* set: a retry; borrowed */
 	bool			 is_known;	/* items: all are there */
 	bool			 is_foreign;	/* it is another user's */
+	enum store_err		 refusal;	/* what all but a repeat gets
+						   now; STORE_OK: none */
 	uint64_t		 version_r;	/* with STORE_PRECONDITION */
 };
 

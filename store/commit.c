@@ -16,6 +16,7 @@
  *	room in the batch            no lock yet: a full batch parks here
  *	lock                         conversation, or tenant and conversation
  *	check                        refuse here or nowhere; reserve
+ *	                             a sick disk: all but a repeat is refused
  *	mark dirty, journal_append   journal order is memory order
  *	apply                        cannot fail
  *	unlock                       the caller waits for the lsn
@@ -89,33 +90,66 @@ outcome_items(struct change_ctx *x, struct outcome *o)
 	return (STORE_OK);
 }
 
-/* What the conversation looks like now, and what must be durable first. */
+/* What the conversation looks like as of bound (UINT64_MAX: now), and what
+ * must be durable first. */
 static bool
-outcome_view(struct conversation *c, struct outcome *o)
+outcome_view(struct conversation *c, uint64_t bound, struct outcome *o)
 {
+	struct sight s;
 
-	o->lsn = c->lsn;
-	o->version = c->version;
+	undo_look(c, bound, &s);
+	o->lsn = s.lsn;
+	o->version = s.version;
 	strlcpy(o->conversation, c->id, sizeof(o->conversation));
-	return (conversation_view(c, &o->view));
+	return (conversation_view(c, bound, &o->view));
+}
+
+/*
+ * As of when is a repeat shown, its first outcome being of that lsn?  Where
+ * readers see the durable prefix, so does he whose change is in it; any other
+ * waits for it.
+ */
+static uint64_t
+repeat_bound(const struct change_ctx *x, uint64_t lsn)
+{
+	uint64_t bound = store_bound(x->store);
+
+	return (lsn <= bound ? bound : UINT64_MAX);
+}
+
+/* As of when is one whose items are all known?  The same for the newest. */
+static uint64_t
+known_bound(const struct change_ctx *x, const struct outcome *o)
+{
+	uint64_t lsn = 0;
+	size_t i;
+
+	for (i = 0; i < o->nitems; i++)
+		if (o->items[i]->lsn > lsn)
+			lsn = o->items[i]->lsn;
+	return (repeat_bound(x, lsn));
 }
 
 /*
  * The first outcome of a request that came before, built from what stands
- * there now.
+ * there now, or as of bound.
  */
 static enum store_err
-outcome_repeat(struct conversation *c, const struct once *once,
+outcome_repeat(struct conversation *c, const struct once *once, uint64_t bound,
     struct outcome *o)
 {
+	const struct items *is;
+	struct items own;
 	size_t i, n = 0;
 
 	for (i = 0; i < once->ids_len; i += strlen(once->ids + i) + 1)
 		n++;
-	if (!outcome_room(o, n) || !outcome_view(c, o))
+	if (!outcome_room(o, n) || !outcome_view(c, bound, o) ||
+	    (is = undo_items(c, bound, &own)) == NULL)
 		return (STORE_NOMEM);
 	for (i = 0; i < once->ids_len; i += strlen(once->ids + i) + 1)
-		outcome_add(o, items_find(&c->items, once->ids + i));
+		outcome_add(o, items_find(is, once->ids + i));
+	undo_items_fini(&own);
 	o->version = once->version;
 	o->is_repeat = true;
 	return (STORE_OK);
@@ -125,8 +159,10 @@ outcome_repeat(struct conversation *c, const struct once *once,
 static enum store_err
 repeat_set(struct change_ctx *x, struct outcome *o)
 {
+	uint64_t bound = repeat_bound(x, x->repeat->lsn);
 	struct conversation *c;
 	enum store_err err;
+	struct sight s;
 
 	o->lsn = x->repeat->lsn;
 	o->version = x->repeat->version;
@@ -138,13 +174,14 @@ repeat_set(struct change_ctx *x, struct outcome *o)
 	if ((c = tenant_find(x->tenant, o->conversation)) == NULL)
 		return (STORE_NOENT);
 	lock_take(&c->lck);
-	if (c->is_deleted) {
-		o->lsn = c->lsn;
+	undo_look(c, bound, &s);
+	if (!s.is_there) {
+		o->lsn = s.lsn;
 		err = STORE_NOENT;
-	} else if (c->is_damaged)
+	} else if (s.is_damaged)
 		err = conversation_damage(c);
 	else
-		err = outcome_repeat(c, x->repeat, o);
+		err = outcome_repeat(c, x->repeat, bound, o);
 	lock_give(&c->lck);
 	return (err);
 }
@@ -216,12 +253,35 @@ append_record(struct change_ctx *x, const struct change_row *row)
 	return (err);
 }
 
+/*
+ * Whether the change may be made, the locks of row->scope being held.  While
+ * changes are refused a repeat goes on, and so does the refusal that every
+ * reader is given as well; any other may rest on what is not durable.
+ */
+static enum store_err
+check_change(struct change_ctx *x, const struct change_row *row)
+{
+	enum store_err err = row->check(x);
+
+	if (x->refusal == STORE_OK ||
+	    (err == STORE_OK && (x->repeat != NULL || x->is_known)))
+		return (err);
+	if (err == STORE_NOENT && (x->is_foreign || x->conversation == NULL ||
+	    x->conversation->lsn <= journal_durable(x->store->journal)))
+		return (STORE_NOENT);
+	x->version_r = 0;
+	return (x->refusal);
+}
+
 /* Journal and apply what was checked; the locks of row->scope are held. */
 static enum store_err
 make_change(struct change_ctx *x, const struct change_row *row)
 {
 	enum store_err err;
 
+	if (x->conversation != NULL && !undo_reserve(&x->conversation->undos,
+	    journal_durable(x->store->journal)))
+		return (STORE_NOMEM);
 	complete_record(x);
 	if ((err = append_record(x, row)) != STORE_OK)
 		return (err);
@@ -273,7 +333,7 @@ create_conversation(struct change_ctx *x, const struct change_row *row,
 	x->conversation = c;
 	lock_take(&c->lck);
 	if ((err = make_change(x, row)) == STORE_OK &&
-	    !outcome_view(c, o))
+	    !outcome_view(c, UINT64_MAX, o))
 		err = STORE_UNSURE;
 	lock_give(&c->lck);
 	if (err != STORE_OK && err != STORE_UNSURE) {
@@ -293,7 +353,8 @@ delete_conversation(struct change_ctx *x, const struct change_row *row,
 
 	if ((err = make_change(x, row)) != STORE_OK)
 		return (err);
-	return (outcome_view(x->conversation, o) ? STORE_OK : STORE_UNSURE);
+	return (outcome_view(x->conversation, UINT64_MAX, o) ? STORE_OK :
+	    STORE_UNSURE);
 }
 
 static enum store_err
@@ -313,7 +374,7 @@ commit_set(struct change_ctx *x, const struct change_row *row,
 		lock_take(&c->lck);
 		o->lsn = c->lsn;
 	}
-	err = row->check(x);
+	err = check_change(x, row);
 	if (err == STORE_OK && x->repeat == NULL)
 		err = c == NULL ? create_conversation(x, row, o) :
 		    delete_conversation(x, row, o);
@@ -363,7 +424,7 @@ commit_import(struct change_ctx *x, const struct change_row *row,
 		lock_take(&c->lck);
 		o->lsn = c->lsn;
 	}
-	if ((err = row->check(x)) == STORE_OK) {
+	if ((err = check_change(x, row)) == STORE_OK) {
 		if (row->kind == CHANGE_IMPORT_PART)
 			x->conversation = NULL;
 		err = c == NULL && row->kind == CHANGE_CONVERSATION_IMPORT ?
@@ -385,21 +446,24 @@ commit_locked(struct change_ctx *x, const struct change_row *row,
     struct outcome *o)
 {
 	struct conversation *c = x->conversation;
+	uint64_t bound = UINT64_MAX;
 	enum store_err err;
 
 	o->lsn = c->lsn;
-	if ((err = row->check(x)) != STORE_OK)
+	if ((err = check_change(x, row)) != STORE_OK)
 		return (err);
 	if (x->repeat != NULL)
-		return (outcome_repeat(c, x->repeat, o));
+		return (outcome_repeat(c, x->repeat,
+		    repeat_bound(x, x->repeat->lsn), o));
 	if (row->kind == CHANGE_ITEMS_APPEND &&
 	    (err = outcome_items(x, o)) != STORE_OK)
 		return (err);
-	if (x->is_known)
+	if (x->is_known) {
 		o->is_repeat = true;
-	else if ((err = make_change(x, row)) != STORE_OK)
+		bound = known_bound(x, o);
+	} else if ((err = make_change(x, row)) != STORE_OK)
 		return (err);
-	if (outcome_view(c, o))
+	if (outcome_view(c, bound, o))
 		return (STORE_OK);
 	return (x->is_known ? STORE_NOMEM : STORE_UNSURE);
 }
@@ -449,8 +513,11 @@ commit_scope(struct change_ctx *x, const struct change_row *row,
 static void
 strip_outcome(struct outcome *o, const struct change_ctx *x)
 {
-	/* To a stranger it was never there, whatever becomes of it. */
-	uint64_t lsn = x->is_foreign ? 0 : o->lsn;
+	/*
+	 * To a stranger it was never there, whatever becomes of it; and a sick
+	 * disk is no secret.
+	 */
+	uint64_t lsn = x->is_foreign || x->refusal != STORE_OK ? 0 : o->lsn;
 
 	store_outcome_fini(o);
 	o->lsn = lsn;
@@ -485,16 +552,18 @@ store_commit(struct store *s, struct tenant *t, const struct change *ch,
 	memset(o, 0, sizeof(*o));
 	if (s->o.read_only)
 		return (STORE_SICK);
-	if ((err = store_err_of(journal_room(s->journal, change_size(ch)))) !=
-	    STORE_OK)
-		return (err);
+	memset(&x, 0, sizeof(x));
+	x.refusal = store_err_of(journal_room(s->journal, change_size(ch)));
+	/* Nothing of a tenant is known again. */
+	if (x.refusal == STORE_BUSY ||
+	    (x.refusal != STORE_OK && row->scope == SCOPE_TENANT))
+		return (x.refusal);
 	if (ch->kind == CHANGE_TENANT_CREATE &&
 	    (t = store_add(s, ch->tenant, TENANT_LOADED)) == NULL)
 		return (STORE_NOMEM);
 
 	record_init(&r, ch->kind);
 	r.preview = conversation_preview(ch->items, ch->nitems);
-	memset(&x, 0, sizeof(x));
 	x.store = s;
 	x.tenant = t;
 	x.change = ch;

@@ -41,6 +41,7 @@ conversation_new(struct tenant *t, const char *id, const char *birth,
 	atomic_init(&c->refs, 0);
 	items_init(&c->items);
 	once_table_init(&c->once);
+	undo_init(&c->undos);
 	return (c);
 }
 
@@ -65,6 +66,7 @@ conversation_free(struct conversation *c)
 		return;
 	assert(atomic_load(&c->refs) == 0);
 	conversation_clear(c);
+	undo_fini(&c->undos);
 	free(c->user);
 	lock_fini(&c->lck);
 	free(c);
@@ -87,6 +89,15 @@ conversation_assert_state(const struct conversation *c)
 	assert(c->once.nkeyed == 0 && TAILQ_EMPTY(&c->once.unkeyed));
 	assert(c->title.p == NULL && c->metadata.p == NULL &&
 	    c->preview.p == NULL);
+}
+
+bool
+conversation_is_foreign(const char *owner, bool is_damaged, const char *user)
+{
+
+	if (user == NULL)
+		return (false);
+	return (owner == NULL ? !is_damaged : strcmp(user, owner) != 0);
 }
 
 void
@@ -181,19 +192,21 @@ conversation_preview(struct item *const *v, size_t n)
 
 /* The title, or metadata.title where none was set. */
 static bool
-view_title(const struct conversation *c, struct conversation_view *v)
+view_title(const struct sight *s, struct conversation_view *v)
 {
+	const struct text *title = s->texts[UNDO_TITLE];
+	const struct text *metadata = s->texts[UNDO_METADATA];
 	struct buf out = BUF_INITIALIZER;
 	struct span value;
 	bool ok;
 
-	if (c->title.p != NULL) {
-		v->title = text_new(c->title.p, c->title.len).p;
-		v->title_len = c->title.len;
+	if (title->p != NULL) {
+		v->title = text_new(title->p, title->len).p;
+		v->title_len = title->len;
 		v->has_title = true;
 		return (v->title != NULL);
 	}
-	if (!jsonscan_get((struct span){ c->metadata.p, c->metadata.len },
+	if (!jsonscan_get((struct span){ metadata->p, metadata->len },
 	    "title", &value) || !jsonscan_string(value, &out))
 		return (true);
 	ok = buf_ok(&out);
@@ -203,29 +216,34 @@ view_title(const struct conversation *c, struct conversation_view *v)
 }
 
 bool
-conversation_view(const struct conversation *c, struct conversation_view *v)
+conversation_view(const struct conversation *c, uint64_t bound,
+    struct conversation_view *v)
 {
+	const struct text *metadata, *preview;
+	struct sight s;
 
-	lock_assert_held(&c->lck);
+	undo_look(c, bound, &s);
 	memset(v, 0, sizeof(*v));
 	strlcpy(v->id, c->id, sizeof(v->id));
-	v->created_at = c->created_at;
-	v->updated_at = c->updated_at;
-	v->version = c->version;
-	v->lsn = c->lsn;
-	v->item_count = c->items.n;
-	v->bytes = c->items.bytes;
-	if (c->is_deleted)
+	v->created_at = s.created_at;
+	v->updated_at = s.updated_at;
+	v->version = s.version;
+	v->lsn = s.lsn;
+	v->item_count = s.item_count;
+	v->bytes = s.bytes;
+	if (!s.is_there)
 		return (true);
 
-	v->metadata = text_new(c->metadata.p, c->metadata.len).p;
-	v->metadata_len = c->metadata.len;
-	v->preview = text_new(c->preview.p, c->preview.len).p;
-	v->preview_len = c->preview.len;
-	if (c->user != NULL)
-		v->user = strdup(c->user);
+	metadata = s.texts[UNDO_METADATA];
+	preview = s.texts[UNDO_PREVIEW];
+	v->metadata = text_new(metadata->p, metadata->len).p;
+	v->metadata_len = metadata->len;
+	v->preview = text_new(preview->p, preview->len).p;
+	v->preview_len = preview->len;
+	if (s.user != NULL)
+		v->user = strdup(s.user);
 	if (v->metadata != NULL && v->preview != NULL &&
-	    (c->user == NULL || v->user != NULL) && view_title(c, v))
+	    (s.user == NULL || v->user != NULL) && view_title(&s, v))
 		return (true);
 	store_view_fini(v);
 	return (false);

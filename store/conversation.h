@@ -16,6 +16,7 @@
 #include "once.h"
 #include "store.h"
 #include "text.h"
+#include "undo.h"
 
 #define BIRTH_SIZE	17	/* 16 hex digits and NUL */
 
@@ -37,7 +38,8 @@
  *
  * Invariants, whenever lck is free:
  *	1. lsn is that of the newest change applied, version its count.
- *	2. A deleted conversation has no items and no text.
+ *	2. A deleted conversation has no items and no text; as long as that is
+ *	   not durable, undos has them.
  *	3. It stands in the tenant's by_id always, in its lists as long as
  *	   it is live.
  */
@@ -73,6 +75,7 @@ struct conversation {
 	struct items	 items;			/* [c] */
 	struct once_table once;			/* [c] */
 	struct extra	*extra;			/* [c] or NULL; see extra.h */
+	struct undos	 undos;			/* [c] */
 };
 
 /* What a caller is told of a damaged one. */
@@ -93,16 +96,24 @@ void	 conversation_assert_state(const struct conversation *);
 void	 conversation_clear(struct conversation *);
 
 /*
+ * Is one of this owner (NULL: the tenant) another's than this user's (NULL:
+ * any)?  Where nobody knows whose a damaged one was, its id is enough of a
+ * secret.
+ */
+bool	 conversation_is_foreign(const char *owner, bool is_damaged,
+	    const char *user);
+
+/*
  * Take what it holds away: it becomes a tombstone.  Cannot fail.  Call with
  * its lock held.
  */
 void	 conversation_bury(struct conversation *, int64_t at);
 
 /*
- * Copy what a reader may see into *v.  Returns false for want of memory.
- * Call with its lock held.
+ * Copy what a reader may see into *v, as of bound (see undo.h).  Returns false
+ * for want of memory.  Call with its lock held.
  */
-bool	 conversation_view(const struct conversation *,
+bool	 conversation_view(const struct conversation *, uint64_t bound,
 	    struct conversation_view *v);
 
 /* The preview that the newest message among the n items at v gives; p NULL

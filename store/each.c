@@ -22,7 +22,7 @@ struct walk {
 
 /* --- one conversation --------------------------------------------------- */
 
-/* The first listed one whose id is behind id, held; NULL: none. */
+/* The first one whose id is behind id, held; NULL: none. */
 static struct conversation *
 hold_next(struct tenant *t, const char *id)
 {
@@ -31,7 +31,7 @@ hold_next(struct tenant *t, const char *id)
 	strlcpy(want.id, id, sizeof(want.id));
 	lock_take(&t->lck);
 	c = RB_NFIND(conversation_ids, &t->ids, &want);
-	while (c != NULL && (!c->is_listed || strcmp(c->id, id) == 0))
+	if (c != NULL && strcmp(c->id, id) == 0)
 		c = RB_NEXT(conversation_ids, &t->ids, c);
 	if (c != NULL)
 		atomic_fetch_add(&c->refs, 1);
@@ -40,27 +40,34 @@ hold_next(struct tenant *t, const char *id)
 }
 
 /*
- * Copy what it shows now and reference its items.  Returns 1; 0 if it was
- * deleted meanwhile; -1 for want of memory.
+ * Copy what readers are shown of it, and reference its items.  Returns 1; 0 if
+ * it is deleted or damaged; -1 for want of memory.
  */
 static int
 copy_conversation(struct conversation *c, struct conversation_view *v,
     struct items_page *p)
 {
+	uint64_t bound = store_bound(c->tenant->store);
+	const struct items *is;
+	struct items own;
+	struct sight s;
 	size_t i;
 	int rc = 1;
 
 	memset(p, 0, sizeof(*p));
 	memset(v, 0, sizeof(*v));
 	lock_take(&c->lck);
-	if (c->is_deleted || c->is_damaged)
+	undo_look(c, bound, &s);
+	is = undo_items(c, bound, &own);
+	if (!s.is_there || s.is_damaged)
 		rc = 0;
-	else if (!conversation_view(c, v) ||
-	    (p->items = calloc(c->items.n + 1, sizeof(*p->items))) == NULL)
+	else if (is == NULL || !conversation_view(c, bound, v) ||
+	    (p->items = calloc(is->n + 1, sizeof(*p->items))) == NULL)
 		rc = -1;
 	else
-		for (i = 0; i < c->items.n; i++)
-			p->items[p->nitems++] = item_ref(c->items.v[i]);
+		for (i = 0; i < is->n; i++)
+			p->items[p->nitems++] = item_ref(is->v[i]);
+	undo_items_fini(&own);
 	lock_give(&c->lck);
 	return (rc);
 }
@@ -72,12 +79,14 @@ visit_conversation(struct walk *w, struct conversation *c)
 	struct items_page p;
 	int rc, e;
 
-	if ((rc = copy_conversation(c, &v, &p)) == -1)
-		errno = ENOMEM;
-	if (rc == 1 && store_wait(w->store, v.lsn) != STORE_OK) {
-		errno = EIO;
-		rc = -1;
+	/* If the journal breaks, the durable prefix is what is shown then. */
+	while ((rc = copy_conversation(c, &v, &p)) == 1 &&
+	    store_wait(w->store, v.lsn) != STORE_OK) {
+		store_items_fini(&p);
+		store_view_fini(&v);
 	}
+	if (rc == -1)
+		errno = ENOMEM;
 	if (rc == 1)
 		rc = w->visit(c->tenant->name, &v, p.items, p.nitems, w->arg);
 	e = errno;

@@ -142,6 +142,9 @@ flush_conversation(struct flush *f, struct round *r, struct conversation *c,
 	document_name(c->id, name);
 	rc = put(f, r, c->tenant, DIRTY_CONVERSATION, name, &b, lsn, w);
 	buf_fini(&b);
+	lock_take(&c->lck);
+	undo_trim(&c->undos, journal_durable(f->store->journal));
+	lock_give(&c->lck);
 	return (rc);
 }
 
@@ -159,6 +162,10 @@ flush_tenant(struct flush *f, struct round *r, struct tenant *t,
 	document_tenant(t, f->store->id, &b);
 	lock_give(&t->lck);
 	rc = put(f, r, t, DIRTY_TENANT, "tenant.json", &b, lsn, w);
+	lock_take(&t->lck);
+	keyring_trim(&t->apikeys, journal_durable(f->store->journal));
+	keyring_trim(&t->jwtkeys, journal_durable(f->store->journal));
+	lock_give(&t->lck);
 	/* It holds hashes and keys. */
 	if (b.data != NULL)
 		explicit_bzero(b.data, b.size);

@@ -286,6 +286,7 @@ fill(struct conversation *c, struct record *r)
 {
 	size_t i;
 
+	undo_replace(undo_begin(c, r->lsn), c);
 	conversation_clear(c);
 	c->is_deleted = c->is_damaged = false;
 	c->deleted_at = 0;

@@ -1,5 +1,6 @@
 #include <bsd/string.h>
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +47,112 @@ forget_rest(struct keyring *k, const char *id)
 	}
 }
 
+/* One change of a ring. */
+struct key_past {
+	struct key_past	*next;
+	uint64_t	 lsn;
+	size_t		 index;		/* of what was removed */
+	bool		 is_added;
+	struct credential credential;	/* added or removed */
+};
+
+static void
+past_free(struct key_past *p)
+{
+
+	if (p == NULL)
+		return;
+	OPENSSL_cleanse(p, sizeof(*p));
+	free(p);
+}
+
+void
+keyring_trim(struct keyring *k, uint64_t durable)
+{
+	struct key_past **from = &k->past, *p;
+
+	while (*from != NULL && (*from)->lsn > durable)
+		from = &(*from)->next;
+	while ((p = *from) != NULL) {
+		*from = p->next;
+		past_free(p);
+	}
+	past_free(k->spare);
+	k->spare = NULL;
+}
+
+bool
+keyring_reserve_past(struct keyring *k, uint64_t durable)
+{
+
+	keyring_trim(k, durable);
+	k->spare = calloc(1, sizeof(*k->spare));
+	return (k->spare != NULL);
+}
+
+void
+keyring_note(struct keyring *k, uint64_t lsn, const char *id)
+{
+	const struct credential *c = keyring_find(k, id);
+	struct key_past *p = k->spare;
+
+	if (p == NULL)
+		return;
+	k->spare = NULL;
+	p->lsn = lsn;
+	p->is_added = c == NULL;
+	if (c != NULL) {
+		p->index = (size_t)(c - k->v);
+		p->credential = *c;
+	} else
+		strlcpy(p->credential.id, id, sizeof(p->credential.id));
+	p->next = k->past;
+	k->past = p;
+}
+
+/* Take one change back; there is room. */
+static void
+undo_past(struct keyring *k, const struct key_past *p)
+{
+
+	if (p->is_added) {
+		(void)keyring_remove(k, p->credential.id);
+		return;
+	}
+	assert(p->index <= k->n && k->n < k->size);
+	memmove(&k->v[p->index + 1], &k->v[p->index],
+	    (k->n - p->index) * sizeof(*k->v));
+	k->v[p->index] = p->credential;
+	k->n++;
+}
+
+const struct keyring *
+keyring_at(const struct keyring *k, uint64_t bound, struct keyring *own)
+{
+	const struct key_past *p;
+
+	memset(own, 0, sizeof(*own));
+	if (k->past == NULL || k->past->lsn <= bound)
+		return (k);
+	own->size = k->n;
+	for (p = k->past; p != NULL && p->lsn > bound; p = p->next)
+		own->size++;
+	if ((own->v = calloc(own->size, sizeof(*own->v))) == NULL)
+		return (NULL);
+	if (k->n > 0)
+		memcpy(own->v, k->v, k->n * sizeof(*k->v));
+	own->n = k->n;
+	for (p = k->past; p != NULL && p->lsn > bound; p = p->next)
+		undo_past(own, p);
+	return (own);
+}
+
 void
 keyring_fini(struct keyring *k)
 {
 
 	forget_rest(k, NULL);
+	keyring_trim(k, UINT64_MAX);
 	store_credentials_free(k->v, k->n);
 	memset(k, 0, sizeof(*k));
 }

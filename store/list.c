@@ -83,6 +83,9 @@ struct walk {
 	struct tenant	*tenant;
 	const struct list_query *q;
 	struct places	*places;
+	uint64_t	 bound;		/* what is shown, see undo.h */
+	bool		 is_back;	/* places are not the tenant's own, but
+					   as they were */
 	const char	*user;		/* "" for all */
 	int		 list;
 	bool		 is_forward;
@@ -143,21 +146,77 @@ walk_is_over(const struct walk *w, const struct place *p)
 	return (w->is_forward ? cmp >= 0 : cmp <= 0);
 }
 
+/* Where it stood as of the walk's bound; false if he who asks saw it in no list
+ * then. */
+static bool
+place_back(const struct walk *w, struct conversation *c, struct place *p)
+{
+	struct sight s;
+
+	lock_take(&c->lck);
+	undo_look(c, w->bound, &s);
+	lock_give(&c->lck);
+	if (!s.is_there || s.is_damaged ||
+	    conversation_is_foreign(s.user, false, w->q->user))
+		return (false);
+	p->user = w->user;
+	p->id = c->id;
+	p->conversation = c;
+	p->key = s.created_at;
+	p->tie = 0;
+	if (w->list % LIST_OF_USER == LIST_UPDATED) {
+		p->key = s.updated_at;
+		p->tie = s.lsn;
+	}
+	return (true);
+}
+
 /* The present place of a conversation that this user may see. */
 static bool
 place_of(const struct walk *w, const char *id, struct list_cursor *at)
 {
 	struct conversation *c;
-	const char *user = w->q->user;
+	struct place back, *p;
 
 	c = tenant_find(w->tenant, id);
-	if (c == NULL || !c->is_listed)
+	if (c == NULL)
 		return (false);
-	if (user != NULL && (c->user == NULL || strcmp(user, c->user) != 0))
+	p = w->is_back ? &back : &c->places[w->list];
+	if (w->is_back ? !place_back(w, c, p) : !c->is_listed ||
+	    conversation_is_foreign(c->user, false, w->q->user))
 		return (false);
-	at->key = c->places[w->list].key;
-	at->tie = c->places[w->list].tie;
+	at->key = p->key;
+	at->tie = p->tie;
 	strlcpy(at->id, c->id, sizeof(at->id));
+	return (true);
+}
+
+/*
+ * Let the walk go through places of its own, as they were at its bound: one
+ * for each conversation, in *v_r (new).  That costs the number of a tenant's
+ * conversations, and only while the disk is sick and something of this tenant
+ * waits for it: lists that cost what they show cannot be kept for a state that
+ * nobody knew to be asked for.  Returns false for want of memory.
+ */
+static bool
+walk_back(struct walk *w, struct places *places, struct place **v_r)
+{
+	struct conversation_ids *ids = &w->tenant->ids;
+	struct conversation *c;
+	struct place *v;
+	size_t n = 0;
+
+	lock_assert_held(&w->tenant->lck);
+	RB_INIT(places);
+	RB_FOREACH(c, conversation_ids, ids)
+		n++;
+	if ((*v_r = v = calloc(n + 1, sizeof(*v))) == NULL)
+		return (false);
+	RB_FOREACH(c, conversation_ids, ids)
+		if (place_back(w, c, v))
+			RB_INSERT(places, places, v++);
+	w->places = places;
+	w->is_back = true;
 	return (true);
 }
 
@@ -172,16 +231,18 @@ take_view(const struct walk *w, const struct place *at, struct list_page *p,
 	const struct list_query *q = w->q;
 	struct conversation *c = at->conversation;
 	enum store_err err = STORE_OK;
+	struct sight s;
 
 	lock_take(&c->lck);
+	undo_look(c, w->bound, &s);
 	/* One that is left out by what it says now is seen as well. */
-	if (c->lsn > p->lsn)
-		p->lsn = c->lsn;
+	if (s.lsn > p->lsn)
+		p->lsn = s.lsn;
 	*taken = true;
 	if (q->nmetadata > 0)
-		err = metadata_matches(&c->metadata, q, taken);
+		err = metadata_matches(s.texts[UNDO_METADATA], q, taken);
 	if (err == STORE_OK && *taken &&
-	    !conversation_view(c, &p->views[p->nviews]))
+	    !conversation_view(c, w->bound, &p->views[p->nviews]))
 		err = STORE_NOMEM;
 	lock_give(&c->lck);
 	if (err != STORE_OK || !*taken)
@@ -271,11 +332,14 @@ store_list(struct tenant *t, const struct list_query *q, struct list_page *p)
 	struct walk w = {
 		.tenant = t,
 		.q = q,
+		.bound = store_bound(t->store),
 		.user = q->user != NULL ? q->user : "",
 		.list = (q->sort == STORE_BY_UPDATED ? LIST_UPDATED :
 		    LIST_CREATED) + (q->user != NULL ? LIST_OF_USER : 0),
 	};
 	enum store_err err = STORE_COLD;
+	struct place *v = NULL;
+	struct places back;
 
 	memset(p, 0, sizeof(*p));
 	if ((p->views = calloc(q->limit + 1, sizeof(*p->views))) == NULL)
@@ -288,9 +352,14 @@ store_list(struct tenant *t, const struct list_query *q, struct list_page *p)
 		 * another page moved durably.
 		 */
 		p->lsn = t->set_lsn > t->list_lsn ? t->set_lsn : t->list_lsn;
-		err = walk_list(&w, p);
+		err = STORE_NOMEM;
+		if (p->lsn <= w.bound || walk_back(&w, &back, &v))
+			err = walk_list(&w, p);
+		if (p->lsn > w.bound)
+			p->lsn = w.bound;
 	}
 	lock_give(&t->lck);
+	free(v);
 	if (err != STORE_OK)
 		store_list_fini(p);
 	else if (q->before_id != NULL)

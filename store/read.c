@@ -10,14 +10,42 @@
  * are not copied but referenced.
  */
 
+uint64_t
+store_bound(struct store *s)
+{
+	uint64_t durable;
+
+	/* What was read is all there is. */
+	if (s->o.read_only)
+		return (UINT64_MAX);
+	/*
+	 * The error first: if the journal breaks behind this look, the reader
+	 * is given an lsn to wait for, and will ask again.
+	 */
+	if (journal_error(s->journal) != 0)
+		return (journal_durable(s->journal));
+	durable = journal_durable(s->journal);
+	return (atomic_load(&s->late) > durable ? durable : UINT64_MAX);
+}
+
+void
+store_late(struct store *s, uint64_t lsn)
+{
+	uint64_t late = atomic_load(&s->late);
+
+	while (late < lsn &&
+	    !atomic_compare_exchange_weak(&s->late, &late, lsn))
+		;
+}
+
 /*
  * Find the conversation for this user and lock it.  Returns STORE_OK with
- * *c_r locked and held, to be given back by unhold(); *lsn_r is set in any
- * case.
+ * *c_r locked and held, to be given back by unhold(), and in *sight_r what he
+ * may see of it, as of bound; *lsn_r is set in any case.
  */
 static enum store_err
-hold(struct tenant *t, const char *id, const char *user,
-    struct conversation **c_r, uint64_t *lsn_r)
+hold(struct tenant *t, const char *id, const char *user, uint64_t bound,
+    struct conversation **c_r, struct sight *sight_r, uint64_t *lsn_r)
 {
 	struct conversation *c;
 	enum store_err err = STORE_OK;
@@ -28,15 +56,16 @@ hold(struct tenant *t, const char *id, const char *user,
 	if ((c = tenant_hold(t, id)) == NULL)
 		return (STORE_NOENT);
 	lock_take(&c->lck);
-	*lsn_r = c->lsn;
-	if (c->is_deleted)
+	undo_look(c, bound, sight_r);
+	if (conversation_is_foreign(sight_r->user, sight_r->is_damaged, user))
 		err = STORE_NOENT;
-	else if (user != NULL && (c->user == NULL ? !c->is_damaged :
-	    strcmp(user, c->user) != 0)) {
-		*lsn_r = 0;
-		err = STORE_NOENT;
-	} else if (c->is_damaged)
-		err = conversation_damage(c);
+	else {
+		*lsn_r = sight_r->lsn;
+		if (!sight_r->is_there)
+			err = STORE_NOENT;
+		else if (sight_r->is_damaged)
+			err = conversation_damage(c);
+	}
 	if (err == STORE_OK) {
 		*c_r = c;
 		return (STORE_OK);
@@ -58,13 +87,16 @@ enum store_err
 store_conversation(struct tenant *t, const char *id, const char *user,
     struct conversation_view *v, uint64_t *lsn_r)
 {
+	uint64_t bound = store_bound(t->store);
 	struct conversation *c;
+	struct sight sight;
 	enum store_err err;
 
 	memset(v, 0, sizeof(*v));
-	if ((err = hold(t, id, user, &c, lsn_r)) != STORE_OK)
+	err = hold(t, id, user, bound, &c, &sight, lsn_r);
+	if (err != STORE_OK)
 		return (err);
-	if (!conversation_view(c, v))
+	if (!conversation_view(c, bound, v))
 		err = STORE_NOMEM;
 	unhold(c);
 	return (err);
@@ -75,18 +107,26 @@ store_item(struct tenant *t, const char *id, const char *user,
     const char *item, struct item **item_r, uint64_t *version_r,
     uint64_t *lsn_r)
 {
+	uint64_t bound = store_bound(t->store);
+	const struct items *is;
 	struct conversation *c;
+	struct sight sight;
+	struct items own;
 	struct item *it;
 	enum store_err err;
 
 	*item_r = NULL;
-	if ((err = hold(t, id, user, &c, lsn_r)) != STORE_OK)
+	err = hold(t, id, user, bound, &c, &sight, lsn_r);
+	if (err != STORE_OK)
 		return (err);
-	*version_r = c->version;
-	if ((it = items_find(&c->items, item)) != NULL)
+	*version_r = sight.version;
+	if ((is = undo_items(c, bound, &own)) == NULL)
+		err = STORE_NOMEM;
+	else if ((it = items_find(is, item)) != NULL)
 		*item_r = item_ref(it);
 	else
 		err = STORE_NOITEM;
+	undo_items_fini(&own);
 	unhold(c);
 	return (err);
 }
@@ -134,14 +174,22 @@ store_items(struct tenant *t, const char *id, const char *user,
     const char *after, enum store_order order, size_t limit,
     struct items_page *p)
 {
+	uint64_t bound = store_bound(t->store);
+	const struct items *is;
 	struct conversation *c;
+	struct sight sight;
+	struct items own;
 	enum store_err err;
 
 	memset(p, 0, sizeof(*p));
-	if ((err = hold(t, id, user, &c, &p->lsn)) != STORE_OK)
+	err = hold(t, id, user, bound, &c, &sight, &p->lsn);
+	if (err != STORE_OK)
 		return (err);
-	p->version = c->version;
-	err = find_page(&c->items, after, order, limit, p);
+	p->version = sight.version;
+	err = STORE_NOMEM;
+	if ((is = undo_items(c, bound, &own)) != NULL)
+		err = find_page(is, after, order, limit, p);
+	undo_items_fini(&own);
 	unhold(c);
 	return (err);
 }
@@ -163,25 +211,38 @@ enum store_err
 store_apikey_check(struct tenant *t, const unsigned char hash[KEY_HASH_SIZE],
     char id_r[ID_SIZE], uint64_t *lsn_r)
 {
+	uint64_t bound = store_bound(t->store);
 	const struct credential *c;
+	const struct keyring *ring;
+	struct keyring own;
+	enum store_err err = STORE_NOENT;
 
 	lock_take(&t->lck);
-	*lsn_r = t->lsn;
-	if ((c = keyring_match(&t->apikeys, hash)) != NULL)
+	*lsn_r = t->lsn < bound ? t->lsn : bound;
+	if ((ring = keyring_at(&t->apikeys, bound, &own)) == NULL)
+		err = STORE_NOMEM;
+	else if ((c = keyring_match(ring, hash)) != NULL) {
 		strlcpy(id_r, c->id, ID_SIZE);
+		err = STORE_OK;
+	}
+	keyring_fini(&own);
 	lock_give(&t->lck);
-	return (c != NULL ? STORE_OK : STORE_NOENT);
+	return (err);
 }
 
 static enum store_err
 copy_ring(struct tenant *t, const struct keyring *ring, struct credential **v_r,
     size_t *n_r, uint64_t *lsn_r)
 {
+	uint64_t bound = store_bound(t->store);
+	struct keyring own;
 	bool ok;
 
 	lock_take(&t->lck);
-	*lsn_r = t->lsn;
-	ok = keyring_copy(ring, v_r, n_r);
+	*lsn_r = t->lsn < bound ? t->lsn : bound;
+	ring = keyring_at(ring, bound, &own);
+	ok = ring != NULL && keyring_copy(ring, v_r, n_r);
+	keyring_fini(&own);
 	lock_give(&t->lck);
 	return (ok ? STORE_OK : STORE_NOMEM);
 }

@@ -77,7 +77,7 @@ store_tenant_get(struct store *s, const char *name, size_t len,
 		err = t->is_newer ? STORE_NEWER : STORE_DAMAGED;
 	else if (t->level == TENANT_NAMED)
 		err = STORE_COLD;
-	else if (!t->exists)
+	else if (!t->exists || t->created_lsn > store_bound(s))
 		err = STORE_NOENT;
 	else
 		atomic_fetch_add(&t->refs, 1);

@@ -101,7 +101,8 @@ int	 store_close(struct store *);
 /*
  * Find tenant name (len bytes).  STORE_OK and *t_r (give it back with
  * store_tenant_put), STORE_COLD, or STORE_NOENT.  A tenant whose creation is
- * not yet durable is found: its lsn goes with every result.
+ * not yet durable is found, as its lsn goes with every result, unless readers
+ * are shown the durable prefix (see reads).
  */
 enum store_err	 store_tenant_get(struct store *, const char *name,
 		    size_t len, struct tenant **t_r);
@@ -126,7 +127,7 @@ int	 store_tenants(struct store *, int (*visit)(const char *name, void *),
  * memory is freed after its turn, and it is no longer there; no reference to
  * it may be held.  Damaged conversations are left out.  Returns 0, the first
  * result of visit that is not 0, or -1 with errno set: ENOENT (no such
- * tenant), ENOMEM, EIO (could not be read, logged; or the journal is broken).
+ * tenant), ENOMEM, EIO (could not be read, logged).
  * Blocks.
  */
 int	 store_each(struct store *, const char *tenant,
@@ -150,7 +151,7 @@ struct credential {
 };
 
 /* Does an API key with this SHA-256 exist?  Constant time over the tenant's
- * keys.  STORE_OK with its id, or STORE_NOENT. */
+ * keys.  STORE_OK with its id, STORE_NOENT or STORE_NOMEM. */
 enum store_err	 store_apikey_check(struct tenant *,
 		    const unsigned char hash[KEY_HASH_SIZE], char id_r[ID_SIZE],
 		    uint64_t *lsn_r);
@@ -277,11 +278,22 @@ void	 store_outcome_fini(struct outcome *);
  * On any other result but STORE_UNSURE nothing was changed, and o_r holds at
  * most version (STORE_PRECONDITION) and the lsn to wait for before telling
  * (0: none).  t is NULL for tenant.create.  Never blocks on the disk.
+ *
+ * While changes are refused (STORE_FULL, STORE_SICK) a repeat still gets its
+ * first outcome, which is no change: to be told if that is durable, unknown
+ * if not.
  */
 enum store_err	 store_commit(struct store *, struct tenant *t,
 		    const struct change *, struct outcome *o_r);
 
 /* --- reads -------------------------------------------------------------- */
+
+/*
+ * While the journal is broken, or after store_late, readers are shown the
+ * durable prefix: everything as it was after the last change that is durable,
+ * absences, lists and their order, tenants and keys too.  Else they are shown
+ * what there is, with the lsn to wait for.
+ */
 
 /* user NULL: any conversation of the tenant.  *lsn_r is set also on
  * STORE_NOENT: the absence, too, may not be durable yet. */
@@ -350,6 +362,11 @@ void		 store_list_fini(struct list_page *);
 
 /* Every lsn up to this is on stable storage. */
 uint64_t	 store_durable(struct store *);
+/*
+ * Somebody waited for lsn for as long as anybody may: until it is durable,
+ * reads are answered from the durable prefix.  Any thread.
+ */
+void		 store_late(struct store *, uint64_t lsn);
 /* STORE_OK, or why changes are refused now: STORE_FULL, STORE_SICK. */
 enum store_err	 store_health(struct store *);
 /* Block until lsn is durable: STORE_OK or STORE_SICK.  Not for loops. */

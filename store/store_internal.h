@@ -41,6 +41,7 @@ struct store {
 	struct flush	*flush;			/* [I] */
 	atomic_size_t	 nconversations;	/* in memory */
 	atomic_size_t	 nquarantined;		/* since the start */
+	_Atomic(uint64_t) late;			/* see store_late */
 	/* If it is read only, else unused: */
 	uint64_t	 read_lsn;		/* [I] highest found */
 	size_t		 read_segments;		/* [I] */
@@ -67,6 +68,12 @@ struct tenant	*store_add(struct store *, const char *name,
  * its creation must be durable.  It may also have been refused.  Takes its
  * lock. */
 bool		 store_knows(struct store *, struct tenant *);
+/*
+ * Up to which lsn readers are shown the state: UINT64_MAX, and then they wait
+ * for what they saw, or what is durable, because the journal is broken or they
+ * waited long enough (store_late).
+ */
+uint64_t	 store_bound(struct store *);
 /* What a failed append or a broken journal means to a caller. */
 enum store_err	 store_err_of(int error);
 

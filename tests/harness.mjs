@@ -138,6 +138,7 @@ class Instance {
 		this.seen = new Set();	/* lines of the log already judged */
 		this.child = null;	/* the last daemon we started ourselves */
 		this.allowed = [];
+		this.within = [];	/* command before those of ours */
 		this.load();
 		this.agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
 	}
@@ -228,9 +229,10 @@ class Instance {
 	async restart({ wait = true, more } = {})
 	{
 		const fd = fs.openSync(path.join(this.dir, 'rememberd.log'), 'a');
-		const child = spawn('sh', ['-c', `exec ${this.env.DAEMON_CMD}`],
-		    { stdio: ['ignore', fd, fd], env: { ...env, ...more },
-			cwd: root });
+		const argv = [...this.within, 'sh', '-c',
+			`exec ${this.env.DAEMON_CMD}`];
+		const child = spawn(argv[0], argv.slice(1), { stdio:
+		    ['ignore', fd, fd], env: { ...env, ...more }, cwd: root });
 		fs.closeSync(fd);
 		this.child = child;
 		this.pid = child.pid;
@@ -275,8 +277,8 @@ class Instance {
 	/** rememberctl on this instance. */
 	ctl(args, options)
 	{
-		return run([path.join(build, 'rememberctl'), '-c', this.conf,
-		    ...args], options);
+		return run([...this.within, path.join(build, 'rememberctl'),
+		    '-c', this.conf, ...args], options);
 	}
 
 	/** A new tenant with one API key: { name, key }. */
@@ -395,9 +397,11 @@ function collect(res)
 
 /**
  * Start an instance.  include: configuration to add.  args: more options for
- * quickstart.  dir: one that was used before.
+ * quickstart.  dir: one that was used before.  within: a command that runs
+ * the one behind it, somewhere else.
  */
-export async function start({ include, args = [], dir = scratch() } = {})
+export async function start({ include, args = [], dir = scratch(),
+    within = [] } = {})
 {
 	const more = [];
 	if (include !== undefined) {
@@ -405,11 +409,13 @@ export async function start({ include, args = [], dir = scratch() } = {})
 		fs.writeFileSync(file, include);
 		more.push('--include', file);
 	}
-	const r = await runAsync([path.join(root, 'conf/quickstart'), '--dir', dir,
-	    '--detach', '--no-build', ...more, ...args]);
+	const r = await runAsync([...within, path.join(root, 'conf/quickstart'),
+	    '--dir', dir, '--detach', '--no-build', ...more, ...args]);
 	if (r.status !== 0)
 		throw new Error(`quickstart: exit ${r.status}\n${r.all}`);
-	return new Instance(dir);
+	const it = new Instance(dir);
+	it.within = within;
+	return (it);
 }
 
 /**

@@ -10,7 +10,7 @@ import { documentOf, segments } from './documents.mjs';
 import { SickDisk, noSickDisk } from './sickdisk.mjs';
 
 /* Flushes are asked for, but for the one at the end. */
-const { test, it } = suite({ skip: noSickDisk,
+const { test: plainTest, it } = suite({ skip: noSickDisk,
 	include: 'flush_interval = "1h"\njournal_segment = "256K"\n' +
 	    'journal_keep = "1s"\n',
 	setup: async (instance) => {
@@ -20,6 +20,15 @@ const { test, it } = suite({ skip: noSickDisk,
 	} });
 let disk;
 let n = 0;
+
+/* Whatever comes of a test, the next one finds the disk well. */
+const test = (name, fn, options) => plainTest(name, async () => {
+	try {
+		await fn();
+	} finally {
+		disk.heal();
+	}
+}, options);
 
 const journal = '/journal/';
 const documentsOf = '/tenants/';
@@ -53,6 +62,14 @@ function saidExactly(lines, ...patterns)
 const broke = /journal is broken, changes are refused/;
 const mended = /journal works again/;
 const moved = /its batch is now in/;
+
+async function isReady(reason)
+{
+	const r = await it.req('GET', '/readyz', { base: false, key: null });
+	assert.equal(r.status, reason === undefined ? 200 : 503, r.text);
+	assert.deepEqual(r.json.reasons, reason === undefined ? undefined :
+	    [reason]);
+}
 
 /* The service resumes by itself. */
 async function resumed(conv)
@@ -132,6 +149,7 @@ async function breakdown(error, status, code)
 		    status === 507 ? 'false' : undefined);
 	}
 	assert.deepEqual(await texts(other), ['of old']);
+	await isReady(status === 507 ? 'disk_full' : 'journal_broken');
 	return ({ conv, other, key, lines, waiting: await waiting });
 }
 
@@ -140,6 +158,7 @@ async function settled({ conv, key, lines })
 {
 	disk.heal();
 	await resumed(conv);
+	await isReady();
 	saidExactly(lines, broke, mended);
 	const one = await send(conv, 'waiting', { key });
 	const two = await send(conv, 'waiting', { key });
@@ -331,3 +350,109 @@ for (const [calls, error] of [['fsync', 'EIO'], ['write', 'ENOSPC'],
 		await afterCrash(async () => assert.deepEqual(await texts(conv),
 		    ['kept', 'more 1', 'more 2', 'more 3']));
 	});
+
+/* --- killed at every call ---------------------------------------------------- */
+
+/*
+ * Let what begin(arm, n) does after arm() come to its first call that changes
+ * a file, kill -9 the daemon there, look what is left; then to its second, and
+ * so on, until isOver() says that it got through.  Returns how many calls that
+ * were.
+ */
+async function killedAtEach(begin, isOver, check)
+{
+	for (let n = 1; ; n++) {
+		let held;
+		await begin(() => held = disk.holdNth(n, {}), n);
+		await until(() => disk.hits(held).length > 0 || isOver(), 20_000,
+		    `call ${n}, or the end`);
+		const call = disk.hits(held)[0];
+		await it.kill9();
+		disk.heal();
+		await disk.start();
+		try {
+			await check(n);
+		} catch (e) {
+			e.message += `\nafter a kill -9 at call ${n}: ${call}`;
+			throw e;
+		}
+		if (call === undefined)
+			return (n - 1);
+	}
+}
+
+test('killed at each call of a flush', async () => {
+	it.allow(/\btorn\b/);
+	let conv, doomed, key;
+	const calls = await killedAtEach(async (arm, n) => {
+		key = fresh();
+		conv = (await create({ title: 't', items: [user('old')] })).id;
+		doomed = (await create({ items: [user('z')] })).id;
+		if (n % 2 === 0)
+			await flushed();
+		ok(await send(conv, `new ${n}`, { key }));
+		ok(await it.req('PATCH', `/conversations/${conv}`,
+		    { body: { title: 'u' } }));
+		ok(await it.req('DELETE', `/conversations/${doomed}`));
+		arm();
+		assert.equal(it.ctl(['flush']).status, 0);
+	}, () => status().dirty === 0, async (n) => {
+		const want = ['old', `new ${n}`];
+		assert.deepEqual(await texts(conv), want);
+		const c = ok(await it.req('GET', `/conversations/${conv}`));
+		assert.equal(c.title, 'u');
+		refused(await it.req('GET', `/conversations/${doomed}`), 404);
+		ok(await send(conv, `new ${n}`, { key }));
+		assert.deepEqual(await texts(conv), want, 'its retry adds nothing');
+	});
+	assert.ok(calls >= 8, `${calls} calls`);
+}, { timeout: 120_000 });
+
+test('killed at each call of a start', async () => {
+	it.allow(/\btorn\b/);
+	const conv = (await create()).id;
+	const want = [];
+	const key = fresh();
+	ok(await send(conv, 'keyed', { key }));
+	want.push('keyed');
+	const calls = await killedAtEach(async (arm, n) => {
+		ok(await send(conv, `s${n}`));
+		want.push(`s${n}`);
+		await it.kill9();
+		arm();
+		await disk.start({ wait: false });
+	}, () => it.logText().includes(`ready pid=${it.pid} `), async () => {
+		assert.deepEqual(await texts(conv), want);
+		ok(await send(conv, 'keyed', { key }));
+		assert.deepEqual(await texts(conv), want, 'its retry adds nothing');
+	});
+	assert.ok(calls >= 5, `${calls} calls`);
+}, { timeout: 120_000 });
+
+test('killed at each call of sends that fill more than a segment', async () => {
+	it.allow(/\btorn\b/);
+	let conv, acked, sent;
+	const size = 40_000;
+	const calls = await killedAtEach(async (arm) => {
+		conv = (await create()).id;
+		acked = [];
+		arm();
+		sent = (async () => {
+			for (let i = 0; i < 10; i++) {
+				const content = `s${i} ${'x'.repeat(size)}`;
+				const r = await send(conv, content);
+				if (r.status !== 200)
+					return;
+				acked.push(`s${i}`);
+			}
+		})();
+	}, () => acked.length === 10, async () => {
+		await sent;
+		const there = (await texts(conv)).map((t) => t.split(' ')[0]);
+		/* One more may have been on its way. */
+		assert.deepEqual(there.slice(0, acked.length), acked);
+		assert.ok(there.length <= acked.length + 1);
+		assert.deepEqual(there, there.map((_, i) => `s${i}`));
+	});
+	assert.ok(calls >= 10, `${calls} calls`);
+}, { timeout: 120_000 });

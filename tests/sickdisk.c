@@ -5,7 +5,7 @@
  *
  *	ID CALLS PART ERRNO MS TIMES	one rule a line; the first one fits
  *
- *	ID	1 to 255, new for each rule: its hits are counted
+ *	ID	1 to 9999, new for each rule: its hits are counted
  *	CALLS	names with commas between: fdatasync,pwritev
  *	PART	of the path, such as journal/ or /tenants; * is any
  *	ERRNO	the call fails with it; 0: it does what it shall
@@ -33,7 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RULES_MAX	256
+#define RULES_MAX	10000
 #define CONTROL_MAX	4096
 #define HOLD_MS		5
 

@@ -68,7 +68,7 @@ export class SickDisk {
 	{
 		const rule = { id: ++this.serial, calls, part, ms, times,
 			error: error === undefined ? 0 : constants.errno[error] };
-		if (rule.error === undefined || rule.id > 255)
+		if (rule.error === undefined || rule.id > 9999)
 			throw new Error(`no such rule: ${error} ${rule.id}`);
 		this.set([rule, ...this.rules]);
 		return (rule);
@@ -78,6 +78,15 @@ export class SickDisk {
 	hold(what)
 	{
 		return (this.ail({ ...what, ms: -1 }));
+	}
+
+	/** Let n - 1 calls pass and hold the n-th; returns the rule that does. */
+	holdNth(n, what)
+	{
+		const rule = this.hold(what);
+		if (n > 1)
+			this.ail({ ...what, times: n - 1 });
+		return (rule);
 	}
 
 	end(rule)

@@ -168,7 +168,8 @@ status(struct admin_call *c)
 
 /* --- the table ------------------------------------------------------------ */
 
-/* Segments behind /admin/v1: [tenants [T [what [ID]]]], flush, status. */
+/* Segments behind /admin/v1: [tenants [T [what [ID]]]], import, flush,
+ * status. */
 static const struct row {
 	enum method	 method;
 	size_t		 nsegments;	/* of the whole path */
@@ -185,6 +186,7 @@ static const struct row {
 	{ METHOD_POST, 5, "tenants", "jwt-keys", admin_jwt_keys_add },
 	{ METHOD_DELETE, 6, "tenants", "jwt-keys", admin_jwt_keys_revoke },
 	{ METHOD_POST, 5, "tenants", "tokens", admin_tokens_add },
+	{ METHOD_POST, 3, "import", NULL, admin_import },
 	{ METHOD_POST, 3, "flush", NULL, flush },
 	{ METHOD_GET, 3, "status", NULL, status },
 };
@@ -259,8 +261,13 @@ api_admin(struct request *req, struct reply *rep)
 	const struct row *row;
 	json_t *body;
 
-	if ((row = find_row(req, rep)) == NULL ||
-	    (body = input_body(req, true, rep)) == NULL)
+	if ((row = find_row(req, rep)) == NULL)
+		return (API_DONE);
+	if (row->handler != admin_import)
+		body = input_body(req, true, rep);
+	else if ((body = json_object()) == NULL)
+		(void)input_nomem(rep);
+	if (body == NULL)
 		return (API_DONE);
 	c.body = body;
 	if (row->nsegments == 6)

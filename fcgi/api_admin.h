@@ -8,8 +8,8 @@
 #include "request.h"
 
 /*
- * What api_admin.c (the table, tenants, the daemon) and api_admin_key.c (the
- * credentials of a tenant) share.
+ * What api_admin.c (the table, tenants, the daemon), api_admin_key.c (the
+ * credentials of a tenant) and api_admin_import.c share.
  *
  * One call.  tenant is held while it runs, or NULL for the calls that are
  * about none; body is {} for all but POST.
@@ -24,6 +24,9 @@ struct admin_call {
 };
 
 typedef enum api_verdict admin_handler(struct admin_call *);
+
+/* api_admin_import.c; its body is lines of JSON, and {} stands for it. */
+admin_handler	 admin_import;
 
 /* Credentials: api_admin_key.c. */
 admin_handler	 admin_keys_list, admin_keys_add, admin_keys_revoke;

@@ -43,6 +43,9 @@ api_handler	 api_models_list;
 api_handler	 api_healthz;
 api_handler	 api_readyz;
 
+/* metrics.c */
+api_handler	 api_metrics;
+
 /* api_admin.c: everything under /admin/v1, control socket only */
 api_handler	 api_admin;
 

@@ -28,7 +28,7 @@ add_reason(struct buf *out, const char *reason)
 static void
 add_reasons(const struct edge *edge, struct buf *out)
 {
-	if (edge->tallies != NULL && atomic_load(&edge->tallies->is_stopping))
+	if (atomic_load(&edge->tallies->is_stopping))
 		add_reason(out, "stopping");
 	switch (store_health(edge->store)) {
 	case STORE_OK:

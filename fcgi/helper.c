@@ -151,6 +151,17 @@ helper_free(struct helper *h)
 	free(h);
 }
 
+size_t
+helper_queued(struct helper *h)
+{
+	size_t n;
+
+	lock_take(&h->lck);
+	n = h->queued;
+	lock_give(&h->lck);
+	return (n);
+}
+
 int
 helper_run(struct helper *h, struct helper_job *job)
 {

@@ -40,6 +40,9 @@ void		 helper_free(struct helper *);
  */
 int		 helper_run(struct helper *, struct helper_job *);
 
+/* How many jobs wait for a thread? */
+size_t		 helper_queued(struct helper *);
+
 /* A box that writes to efd (an eventfd, borrowed) when a job comes back.
  * Returns it (new), or NULL. */
 struct helper_box *helper_box_new(int efd);

@@ -34,7 +34,8 @@ static const struct route routes[] = {
 	{ METHOD_GET, "/v1/models", api_models_list, READ },
 	{ ADMIN_METHODS, "/admin/v1/*", api_admin, OPERATOR },
 	{ METHOD_GET, "/healthz", api_healthz, NOTHING },
-	{ METHOD_GET, "/readyz", api_readyz, NOTHING }
+	{ METHOD_GET, "/readyz", api_readyz, NOTHING },
+	{ METHOD_GET, "/metrics", api_metrics, NOTHING }
 };
 
 #define NROUTES	(sizeof(routes) / sizeof(routes[0]))
@@ -196,9 +197,13 @@ route_pattern(unsigned int route, unsigned int *methods_r)
 		return (NULL);
 	if (route == 0)
 		return ("");
-	for (i = 0; i < NROUTES; i++)
-		if (strcmp(routes[i].pattern, routes[route - 1].pattern) == 0)
-			*methods_r |= routes[i].methods;
+	for (i = 0; i < NROUTES; i++) {
+		if (strcmp(routes[i].pattern, routes[route - 1].pattern) != 0)
+			continue;
+		if (i < route - 1)
+			break;
+		*methods_r |= routes[i].methods;
+	}
 	return (routes[route - 1].pattern);
 }
 

@@ -14,7 +14,8 @@ enum api_verdict	 route_dispatch(struct request *, struct reply *);
 /*
  * The pattern of request.route, such as "/v1/conversations/{}": the paths that
  * it fits are one to who counts them.  NULL beyond the last; 0, for what fits
- * none, is "".  *methods_r: what it takes, as enum method.
+ * none, is "".  *methods_r: what it takes, as enum method; 0 for a number that
+ * no request has, as another has that pattern.
  */
 const char		*route_pattern(unsigned int route,
 			    unsigned int *methods_r);

@@ -54,9 +54,13 @@ store_stats(struct store *s, struct store_stats *st)
 	if (!s->o.read_only) {
 		st->lsn = journal_next(s->journal) - 1;
 		journal_stats(s->journal, &js);
+		st->error = journal_error(s->journal);
 	}
 	st->durable = store_durable(s);
 	st->segments = js.segments;
+	st->records = js.records;
+	st->batches = js.batches;
+	st->bytes = js.bytes;
 	st->dirty = flush_count(s->flush);
 	st->conversations = atomic_load(&s->nconversations);
 	st->quarantined = atomic_load(&s->nquarantined);

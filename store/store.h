@@ -396,6 +396,11 @@ struct store_stats {
 	size_t		 tenants_open;
 	size_t		 conversations;	/* in memory */
 	size_t		 dirty;		/* documents to be written */
+	uint64_t	 records;	/* appended since the start */
+	uint64_t	 batches;	/* they made */
+	uint64_t	 bytes;		/* of both */
+	int		 error;		/* 0, or the errno that broke the
+					   journal */
 	size_t		 segments;
 	size_t		 quarantined;	/* files set aside since the start; if
 					   read only: that lie there */

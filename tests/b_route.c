@@ -46,6 +46,7 @@ HANDLER(api_models_list)
 HANDLER(api_admin)
 HANDLER(api_healthz)
 HANDLER(api_readyz)
+HANDLER(api_metrics)
 
 /* "Bearer read write", and so on: what it says is allowed. */
 enum api_verdict
@@ -336,6 +337,8 @@ watched(void **state)
 		ask("HEAD", "/readyz");
 		assert_string_equal(called, "api_readyz");
 		assert_int_equal(asked, 0);
+		ask("GET", "/metrics");
+		assert_string_equal(called, "api_metrics");
 		ask("POST", "/readyz");
 		assert_status(405);
 		assert_has("Allow: GET, HEAD, OPTIONS\r\n");
@@ -367,6 +370,10 @@ patterns(void **state)
 	ask("GET", "/v1/nothing");
 	assert_int_equal(req.route, 0);
 	assert_string_equal(route_pattern(0, &methods), "");
+	/* One number a pattern. */
+	assert_string_equal(route_pattern(route + 1, &methods),
+	    "/v1/conversations/{}");
+	assert_int_equal(methods, 0);
 	for (n = 0; route_pattern(n, &methods) != NULL; n++)
 		;
 	assert_true(n > 10 && route_pattern(n + 1, &methods) == NULL);

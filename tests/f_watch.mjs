@@ -1,12 +1,16 @@
 /**
  * What is to be seen from outside, through nginx: /healthz and /readyz, red
- * while the disk fails and green again when it does not.
+ * while the disk fails and green again when it does not, and /metrics, read as
+ * strictly as its format is written.
  */
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { suite, ok, refused, user, until } from './harness.mjs';
+import { readMetrics } from './prometheus.mjs';
 import { SickDisk, noSickDisk } from './sickdisk.mjs';
 
-const { test, it } = suite({ skip: noSickDisk, setup: async (instance) => {
+const { test, it } = suite({ skip: noSickDisk,
+    include: 'flush_interval = "1h"\n', setup: async (instance) => {
 	await instance.term();
 	disk = new SickDisk(instance);
 	await disk.start();
@@ -64,6 +68,138 @@ for (const [error, reason] of [['EIO', 'journal_broken'],
 		    15_000, 'green');
 		ok(await it.req('POST', '/conversations', { body: {} }));
 	});
+
+/* --- /metrics --------------------------------------------------------------- */
+
+async function scrape()
+{
+	const r = await ask('GET', '/metrics');
+	assert.equal(r.status, 200);
+	assert.equal(r.headers['content-type'],
+	    'text/plain; version=0.0.4; charset=utf-8');
+	return (readMetrics(r.text));
+}
+
+test('/metrics is the text format, whole, and names what it should', async () => {
+	await it.req('GET', '/conversations');
+	const m = await scrape();
+	for (const [name, type] of [
+	    ['rememberd_requests_total', 'counter'],
+	    ['rememberd_request_duration_seconds', 'histogram'],
+	    ['rememberd_requests_in_flight', 'gauge'],
+	    ['rememberd_changes_refused_total', 'counter'],
+	    ['rememberd_connections', 'gauge'],
+	    ['rememberd_accept_pauses_total', 'counter'],
+	    ['rememberd_journal_broken', 'gauge'],
+	    ['rememberd_journal_pending_records', 'gauge'],
+	    ['rememberd_dirty_documents', 'gauge'],
+	    ['rememberd_tenant_bytes', 'gauge'],
+	    ['rememberd_quarantined_files_total', 'counter'],
+	    ['process_resident_memory_bytes', 'gauge'],
+	    ['process_open_fds', 'gauge']])
+		assert.equal(m.families.get(name)?.type, type, name);
+	assert.ok(m.value('process_resident_memory_bytes') > 1e6);
+	assert.ok(m.value('process_open_fds') > 10);
+	assert.ok(m.value('process_max_fds') >= m.value('process_open_fds'));
+	assert.ok(m.value('process_cpu_seconds_total') > 0);
+	assert.ok(Math.abs(m.value('process_start_time_seconds') -
+	    Date.now() / 1000) < 600);
+	const head = await ask('HEAD', '/metrics');
+	assert.equal(head.text, '');
+	assert.match(head.headers['content-type'], /^text\/plain/);
+	refused(await ask('POST', '/metrics'), 405);
+});
+
+/* What does work() add to the counters and gauges of these names? */
+async function added(work, ...wanted)
+{
+	const before = await scrape();
+	await work();
+	const after = await scrape();
+	return (wanted.map(([name, labels]) => (after.value(name, labels) ?? 0) -
+	    (before.value(name, labels) ?? 0)));
+}
+
+test('requests, changes and tenants are counted as they are made', async () => {
+	const route = '/v1/conversations';
+	const t = it.addTenant();
+	const body = { items: [user('counted'), user('too')] };
+	assert.deepEqual(await added(async () => {
+		for (let i = 0; i < 5; i++)
+			ok(await it.req('POST', '/conversations', { body,
+				key: t.key }));
+		refused(await it.req('POST', '/conversations', { body: '{',
+			key: t.key }), 400);
+		refused(await it.req('POST', '/conversations', { body,
+			key: 'nobody' }), 401);
+		refused(await it.req('GET', '/conversations/none', {
+			key: t.key }), 404);
+		refused(await it.req('POST', '/nowhere', { body }), 404);
+	}, ['rememberd_requests_total', { route, method: 'POST', status: '200' }],
+	['rememberd_requests_total', { route, method: 'POST', status: '400' }],
+	['rememberd_request_duration_seconds_count', { route, method: 'POST' }],
+	['rememberd_requests_total', { route: `${route}/{}`, method: 'GET',
+		status: '404' }],
+	['rememberd_requests_total', { route: '(none)', method: 'POST',
+		status: '404' }],
+	['rememberd_changes_refused_total', { cause: 'invalid' }],
+	['rememberd_changes_refused_total', { cause: 'forbidden' }],
+	['rememberd_changes_refused_total', { cause: 'not_found' }],
+	['rememberd_journal_records_total'],
+	['rememberd_dirty_documents'],
+	['rememberd_tenant_conversations', { tenant: t.name }],
+	['rememberd_tenant_items', { tenant: t.name }],
+	['rememberd_conversations_in_memory']),
+	[5, 1, 7, 1, 1, 1, 1, 1, 5, 5, 5, 10, 5]);
+	const m = await scrape();
+	assert.equal(m.value('rememberd_requests_in_flight',
+	    { state: 'parked' }), 0);
+	/* This scrape itself. */
+	assert.equal(m.value('rememberd_requests_in_flight',
+	    { state: 'running' }), 1);
+});
+
+test('a send that waits for the disk is seen waiting, and so is what broke',
+    async (t) => {
+	t.after(() => disk.heal());
+	it.allow(/journal is broken/, /works again/);
+	const held = disk.hold({ calls: 'fdatasync', part: journal });
+	const waiting = it.req('POST', '/conversations', { body: {} });
+	await disk.reached(held);
+	const m = await until(async () => {
+		const now = await scrape();
+		return (now.value('rememberd_requests_in_flight',
+		    { state: 'parked' }) === 1 ? now : null);
+	}, 10_000, 'a parked request');
+	assert.equal(m.value('rememberd_journal_pending_records'), 1);
+	assert.equal(m.value('rememberd_journal_broken'), 0);
+	disk.ail({ part: journal, error: 'ENOSPC' });
+	const answer = await waiting;
+	refused(answer, 503, { code: 'outcome_unknown' });
+	refused(await it.req('POST', '/conversations', { body: {} }), 507);
+	const sick = await scrape();
+	assert.equal(sick.value('rememberd_journal_broken'), 1);
+	assert.equal(sick.value('rememberd_journal_error', { errno: 'ENOSPC' }),
+	    1);
+	for (const cause of ['outcome_unknown', 'disk_full'])
+		assert.ok(sick.value('rememberd_changes_refused_total',
+		    { cause }) >= 1, cause);
+	disk.heal();
+	await until(async () => (await scrape()).value(
+	    'rememberd_journal_broken') === 0, 15_000, 'healed');
+});
+
+test('/metrics is for this machine alone', async () => {
+	const status = (localAddress) => new Promise((resolve, reject) => {
+		http.get({ host: it.url.hostname, port: it.url.port, localAddress,
+			path: '/metrics' }, (res) => {
+			res.resume();
+			resolve(res.statusCode);
+		}).on('error', reject);
+	});
+	assert.equal(await status('127.0.0.1'), 200);
+	assert.equal(await status('127.0.0.2'), 404);
+});
 
 test('without a daemon both are red', async () => {
 	await it.kill9();

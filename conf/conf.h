@@ -41,6 +41,7 @@ struct conf {
 	uint64_t	 journal_keep;		/* milliseconds */
 	uint64_t	 journal_limit;		/* bytes */
 	uint64_t	 journal_segment;	/* bytes */
+	uint64_t	 disk_reserve;		/* bytes */
 
 	/* What a client may ask for. */
 	uint64_t	 max_body;		/* bytes */

@@ -40,6 +40,7 @@ const struct conf_option conf_options[] = {
 	OPTION(journal_keep, "1h", KIND_DURATION, 0, 365 * DAY),
 	OPTION(journal_limit, "64M", KIND_SIZE, 64 * KIB, TIB),
 	OPTION(journal_segment, "16M", KIND_SIZE, 64 * KIB, GIB),
+	OPTION(disk_reserve, "64M", KIND_SIZE, 0, TIB),
 	OPTION(max_body, "32M", KIND_SIZE, KIB, GIB),
 	OPTION(max_item, "8M", KIND_SIZE, KIB, GIB),
 	OPTION(max_items_per_request, "1000", KIND_COUNT, 1, 100000),

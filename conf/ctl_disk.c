@@ -21,6 +21,7 @@ ctl_disk(const struct conf *conf, const struct ctl_call *call,
 		.keep_ms = (int64_t)conf->journal_keep,
 		.journal_limit = conf->journal_limit,
 		.journal_segment = conf->journal_segment,
+		.disk_reserve = conf->disk_reserve,
 		.once_limit = conf->once_limit,
 	};
 	struct edge edge = { .conf = conf };

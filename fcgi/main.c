@@ -297,6 +297,7 @@ open_store(struct daemon *d)
 		.keep_ms = (int64_t)conf->journal_keep,
 		.journal_limit = conf->journal_limit,
 		.journal_segment = conf->journal_segment,
+		.disk_reserve = conf->disk_reserve,
 		.once_limit = conf->once_limit
 	};
 	pid_t holder;

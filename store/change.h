@@ -48,6 +48,9 @@ struct change_row {
 	/* Neither may fail.  Both take what they keep out of the record. */
 	void			 (*apply)(struct tenant *,
 				    struct conversation *, struct record *);
+	bool			 is_essential;	/* makes room or takes a right
+						   away: may use the last of a
+						   disk */
 };
 
 /* The row of a kind, or of a name in the journal; NULL if there is none. */

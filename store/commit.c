@@ -553,7 +553,8 @@ store_commit(struct store *s, struct tenant *t, const struct change *ch,
 	if (s->o.read_only)
 		return (STORE_SICK);
 	memset(&x, 0, sizeof(x));
-	x.refusal = store_err_of(journal_room(s->journal, change_size(ch)));
+	x.refusal = store_err_of(journal_room(s->journal, change_size(ch),
+	    row->is_essential));
 	/* Nothing of a tenant is known again. */
 	if (x.refusal == STORE_BUSY ||
 	    (x.refusal != STORE_OK && row->scope == SCOPE_TENANT))

@@ -10,9 +10,11 @@
 
 #include "journal_internal.h"
 
-/* The lowest lsn that is not durable, or the next to be given. */
-static uint64_t
-first_pending(const struct journal *j)
+/* This part of a segment is left for deletions on a full disk. */
+#define RESERVE_PART	4
+
+uint64_t
+journal_first_pending(const struct journal *j)
 {
 	if (j->draining->nruns > 0)
 		return (j->draining->runs[j->done].first);
@@ -30,8 +32,8 @@ journal_assert_state(struct journal *j)
 	lock_assert_held(&j->lck);
 	assert(j->filling != j->draining);
 	assert(j->done == 0 || j->done < j->draining->nruns);
-	assert(journal_durable(j) + 1 == first_pending(j));
-	assert(first_pending(j) <= j->next);
+	assert(journal_durable(j) + 1 == journal_first_pending(j));
+	assert(journal_first_pending(j) <= j->next);
 	assert(f->nruns == 0 || f->runs[f->nruns - 1].end == f->bytes.len);
 	assert(j->open == NULL || (TAILQ_NEXT(j->open, entry) == NULL &&
 	    strcmp(j->open->name, j->newest) == 0));
@@ -43,7 +45,7 @@ void
 journal_publish(struct journal *j)
 {
 	lock_assert_held(&j->lck);
-	atomic_store_explicit(&j->durable, first_pending(j) - 1,
+	atomic_store_explicit(&j->durable, journal_first_pending(j) - 1,
 	    memory_order_release);
 	cond_broadcast(&j->moved);
 	journal_notify(j, false);
@@ -140,6 +142,8 @@ journal_open(int dirfd, const struct journal_options *opt,
 	strlcpy(j->store_id, opt->store_id, sizeof(j->store_id));
 	j->segment_size = opt->segment_size;
 	j->batch_max = opt->batch_max;
+	j->reserve = opt->reserve;
+	j->keep_ms = INT64_MAX;
 	j->filling = &j->batches[0];
 	j->draining = &j->batches[1];
 	j->next = opt->next;
@@ -184,8 +188,45 @@ journal_close(struct journal *j)
 	return (-1);
 }
 
+/* Is there no spare for want of space? */
+static bool
+is_full(const struct journal *j)
+{
+	lock_assert_held(&j->lck);
+	return (j->spare.segment == NULL &&
+	    journal_is_space_error(j->spare.error));
+}
+
+/* Bytes that batch b still takes in a segment, headers and all. */
+static size_t
+batch_size(const struct batch *b, size_t done)
+{
+	const size_t begin = done == 0 ? 0 : b->runs[done - 1].end;
+
+	return (b->bytes.len - begin + (b->nruns - done) * SEGMENT_BATCH);
+}
+
+/*
+ * On a full disk: does the rest of the open segment take len bytes?  Of what
+ * all may use a part is left for what is essential.
+ */
+static bool
+has_rest(const struct journal *j, size_t len, bool is_essential)
+{
+	const struct kept *k = j->open;
+	size_t need;
+
+	if (k == NULL)
+		return (false);
+	need = k->bytes + batch_size(j->draining, j->done) +
+	    batch_size(j->filling, 0) + SEGMENT_BATCH;
+	if (!is_essential)
+		need += k->size / RESERVE_PART;
+	return (need <= k->size && len <= k->size - need);
+}
+
 int
-journal_room(struct journal *j, size_t len)
+journal_room(struct journal *j, size_t len, bool is_essential)
 {
 	const struct buf *b;
 	int error;
@@ -197,6 +238,8 @@ journal_room(struct journal *j, size_t len)
 	if (error == 0 && b->len > 0 && (b->len >= j->batch_max ||
 	    len > j->batch_max - b->len))
 		error = ENOBUFS;
+	if (error == 0 && is_full(j) && !has_rest(j, len, is_essential))
+		error = ENOSPC;
 	lock_give(&j->lck);
 	return (error);
 }
@@ -334,6 +377,31 @@ journal_wait(struct journal *j, uint64_t lsn)
 }
 
 int
+journal_rotate(struct journal *j)
+{
+	uint64_t mine;
+	int error;
+
+	lock_assert_none();
+	lock_take(&j->lck);
+	assert(!j->stop);
+	mine = j->rotate + 1;
+	if ((error = journal_error(j)) == 0 && is_full(j))
+		error = ENOSPC;
+	if (error == 0) {
+		j->rotate = mine;
+		cond_signal(&j->more);
+		while (j->rotated < mine && (error = journal_error(j)) == 0)
+			cond_wait(&j->moved, &j->lck);
+	}
+	if (error == 0)
+		error = j->rotate_error;
+	lock_give(&j->lck);
+	errno = error;
+	return (error == 0 ? 0 : -1);
+}
+
+int
 journal_subscribe(struct journal *j, int efd, struct journal_waiter **w_r)
 {
 	struct journal_waiter *w;
@@ -372,84 +440,6 @@ journal_want(struct journal *j, struct journal_waiter *w, uint64_t lsn)
 	lock_give(&j->lck);
 }
 
-/* The oldest segment, if it may go now. */
-static struct kept *
-first_to_go(struct journal *j, int64_t now, int64_t keep_ms)
-{
-	struct kept *k = TAILQ_FIRST(&j->kept);
-
-	lock_assert_held(&j->lck);
-	if (k == NULL || k == j->open || k->covered_at == -1 ||
-	    now - k->covered_at < keep_ms)
-		return (NULL);
-	return (k);
-}
-
-/*
- * Remove a segment's file.  The folder is synced each time: after a power
- * cut an old segment must not be there while a later one, which may delete
- * what the old one made, is gone.  Then trying again is right even if the
- * file is gone already.
- */
-static int
-remove_file(const struct journal *j, const char *name)
-{
-	if (sys->unlinkat(j->dirfd, name, 0) == -1 && errno != ENOENT) {
-		log_warn("remove journal/%s", name);
-		return (-1);
-	}
-	if (sys->fsync(j->dirfd) == -1) {
-		log_warn("sync journal after removing %s", name);
-		return (-1);
-	}
-	return (0);
-}
-
-void
-journal_retire(struct journal *j, uint64_t lsn, int64_t keep_ms)
-{
-	int64_t now = sys_monotonic_ms();
-	struct kept *k;
-	int rc = 0;
-
-	lock_assert_none();
-	lock_take(&j->lck);
-	TAILQ_FOREACH(k, &j->kept, entry) {
-		if (k->last >= lsn)
-			continue;
-		if (k->covered_at == -1)
-			k->covered_at = now;
-	}
-	while (rc == 0 && (k = first_to_go(j, now, keep_ms)) != NULL) {
-		/* Nobody else takes a closed segment from the list. */
-		lock_give(&j->lck);
-		rc = remove_file(j, k->name);
-		lock_take(&j->lck);
-		if (rc == 0) {
-			TAILQ_REMOVE(&j->kept, k, entry);
-			free(k);
-		}
-	}
-	lock_give(&j->lck);
-}
-
-int
-journal_adopt(struct journal *j, const char *name, uint64_t last)
-{
-	struct kept *k;
-
-	if ((k = calloc(1, sizeof(*k))) == NULL)
-		return (-1);
-	strlcpy(k->name, name, sizeof(k->name));
-	k->last = last;
-	k->covered_at = -1;
-	lock_take(&j->lck);
-	assert(j->open != NULL && j->stats.records == 0);
-	TAILQ_INSERT_BEFORE(j->open, k, entry);
-	lock_give(&j->lck);
-	return (0);
-}
-
 /* Why is there no spare? */
 static int
 reserve_error(const struct journal *j)
@@ -467,9 +457,14 @@ journal_stats(struct journal *j, struct journal_stats *stats)
 
 	lock_take(&j->lck);
 	*stats = j->stats;
-	stats->segments = 0;
-	TAILQ_FOREACH(k, &j->kept, entry)
+	stats->segments = stats->kept_bytes = 0;
+	TAILQ_FOREACH(k, &j->kept, entry) {
 		stats->segments++;
+		stats->kept_bytes += k->size;
+	}
 	stats->reserve_error = reserve_error(j);
+	stats->keep_ms = j->keep_ms;
+	strlcpy(stats->open, j->open == NULL ? "" : j->open->name,
+	    sizeof(stats->open));
 	lock_give(&j->lck);
 }

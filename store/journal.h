@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "segment.h"
+
 /*
  * The journal makes a change durable before its client hears of success.
  *
@@ -33,6 +35,12 @@
  * not write zeros each time.  A spare that cannot be made is tried again from
  * once a second to once in ten; until then the committer makes small segments
  * when it needs them.
+ *
+ * A full disk is met where the spare is made, before a batch is accepted: from
+ * then on ordinary changes are refused when three quarters of the open segment
+ * are used, and what is essential may use the rest.  The spare itself is what
+ * documents are written with on a full disk (journal_give_reserve).  All of
+ * that ends by itself when a spare can be made.
  */
 struct journal;
 
@@ -43,6 +51,8 @@ struct journal_options {
 					 * not fit into the rest begins a new
 					 * segment */
 	size_t		 batch_max;	/* bytes of appends in one batch */
+	size_t		 reserve;	/* bytes of the disk; with less free,
+					 * segments go before their time */
 };
 
 /*
@@ -60,12 +70,13 @@ int	 journal_close(struct journal *);
 
 /*
  * May len bytes more be appended now?  0, or an errno: ENOBUFS (the batch
- * that is filling is full; call again after the next notification), EIO,
- * ENOSPC, EROFS and so on (BROKEN, and why).  Ask before taking a lock:
- * journal_append itself never refuses for want of room in the batch.  Never
- * blocks on the disk.
+ * that is filling is full; call again after the next notification), ENOSPC
+ * (no spare for want of space, and the rest is left for what is_essential, or
+ * used up), EIO, ENOSPC, EROFS and so on (BROKEN, and why).  Essential is what
+ * makes room or takes a right away.  Ask before taking a lock: journal_append
+ * itself never refuses for want of room.  Never blocks on the disk.
  */
-int	 journal_room(struct journal *, size_t len);
+int	 journal_room(struct journal *, size_t len, bool is_essential);
 
 /*
  * Copy the record in iov (one line of JSON with its newline) into the batch
@@ -101,6 +112,17 @@ int	 journal_error(struct journal *);
 int	 journal_wait(struct journal *, uint64_t lsn);
 
 /*
+ * Close the open segment and begin a fresh one, unless it holds no batch: on
+ * success all that was durable at the call stands in segments that are closed
+ * and will never change, those whose names sort before journal_stats.open.
+ * (The spare sorts behind it.)  Returns 0, or -1 with errno set: ENOSPC if the
+ * rest of the open one is the reserve, why the journal is BROKEN, or why no
+ * fresh one could be made, which the next append tries again.  Blocks; call
+ * without a lock.
+ */
+int	 journal_rotate(struct journal *);
+
+/*
  * Who wants to hear of progress.  The committer writes 8 bytes to efd (an
  * eventfd, borrowed) when durable reaches `wanted`, when the journal breaks
  * or recovers, and when room appears after ENOBUFS, once after each
@@ -122,16 +144,25 @@ void	 journal_want(struct journal *, struct journal_waiter *, uint64_t lsn);
 /*
  * Every record below lsn stands in a document.  Segments that hold only such
  * records are removed keep_ms after the first call that said so, strictly
- * oldest first, never the one being written.  Called by the flush, by one
- * thread at a time; blocks.
+ * oldest first, never the one being written; while less than the reserve is
+ * free, before that time.  What cannot be removed is logged and tried at the
+ * next call.  Called at the end of each pass of the flush, by one thread at a
+ * time; blocks.
  */
 void	 journal_retire(struct journal *, uint64_t lsn, int64_t keep_ms);
 /*
- * Tell of a segment found at start, its highest lsn being last, so that
+ * A document met a full disk: remove the spare, so that it can be written.
+ * Returns true if there was one.  Until the next journal_retire none is made.
+ * Blocks; call without a lock.
+ */
+bool	 journal_give_reserve(struct journal *);
+/*
+ * Tell of a segment found at start, as segment_read saw it, so that
  * journal_retire can remove it.  In the order of the names; before any
  * append.  Returns 0, or -1 with errno set to ENOMEM.
  */
-int	 journal_adopt(struct journal *, const char *name, uint64_t last);
+int	 journal_adopt(struct journal *, const char *name,
+	    const struct segment_report *);
 
 /* Figures for metrics, since the start. */
 struct journal_stats {
@@ -142,6 +173,12 @@ struct journal_stats {
 					 * out */
 	int		 reserve_error;	/* 0: the spare is there; EAGAIN: it is
 					 * made soon; else why it cannot be */
+	size_t		 kept_bytes;	/* of those files */
+	int64_t		 keep_ms;	/* how long a copy may take now: what
+					 * journal_retire is told, less while
+					 * the disk is short of its reserve;
+					 * INT64_MAX before its first call */
+	char		 open[SEGMENT_NAME];	/* being written, or "" */
 };
 void	 journal_stats(struct journal *, struct journal_stats *);
 

@@ -13,8 +13,8 @@
 #include "journal.h"
 
 /*
- * For journal.c, journal_writer.c (the committer) and journal_spare.c (the
- * segment made ahead of need) alone.
+ * For journal.c, journal_writer.c (the committer), journal_spare.c (the
+ * segment made ahead of need) and journal_retire.c (the end of segments) alone.
  */
 
 /* Records whose lsns follow each other; written as one batch of a segment. */
@@ -37,7 +37,8 @@ struct kept {
 	TAILQ_ENTRY(kept) entry;
 	char		 name[SEGMENT_NAME];
 	uint64_t	 last;		/* highest lsn in it; 0: no batch yet */
-	size_t		 bytes;		/* used of it; 0: no batch yet */
+	size_t		 bytes;		/* used of it */
+	size_t		 size;		/* of the file */
 	int64_t		 covered_at;	/* since when all of it stands in
 					 * documents, monotonic ms; or -1 */
 };
@@ -97,6 +98,7 @@ struct journal {
 	char		 store_id[ID_SIZE];	/* [I] */
 	size_t		 segment_size;	/* [I] */
 	size_t		 batch_max;	/* [I] */
+	size_t		 reserve;	/* [I] */
 	struct thread	 committer;	/* [I] */
 
 	struct lock	 lck;		/* rank 20 */
@@ -114,12 +116,21 @@ struct journal {
 	struct segment	*segment;	/* [w] NULL after a failure */
 	char		 newest[SEGMENT_NAME];	/* [m] of what was open last */
 	struct spare	 spare;
-	struct journal_stats stats;	/* [m] all but segments */
+	uint64_t	 rotate;	/* [m] rotations asked for */
+	uint64_t	 rotated;	/* [m] of those, tried */
+	int		 rotate_error;	/* [m] of the last */
+	bool		 is_short;	/* [m] less is free than the reserve */
+	int64_t		 keep_ms;	/* [m] how long a copy may take now */
+	struct journal_stats stats;	/* [m] what is only counted */
 
 	/* Written under lck; read by anybody. */
 	_Atomic uint64_t durable;
 	_Atomic int	 error;		/* 0, or why the journal is BROKEN */
 };
+
+/* The lowest lsn that is not durable, or the next to be given.  Call with lck
+ * held. */
+uint64_t journal_first_pending(const struct journal *);
 
 /* Check the invariants.  Call with lck held. */
 void	 journal_assert_state(struct journal *);
@@ -164,5 +175,7 @@ int	 journal_spare_take(struct journal *, uint64_t first,
 /* Let one that is wanted be made now, whatever it waits for.  Call with lck
  * held. */
 void	 journal_spare_hurry(struct journal *);
+/* The flush needs its space no more, and may have made some. */
+void	 journal_spare_release(struct journal *, bool is_freed);
 
 #endif /* !JOURNAL_INTERNAL_H */

@@ -219,6 +219,41 @@ journal_spare_hurry(struct journal *j)
 	cond_signal(&j->spare.wake);
 }
 
+bool
+journal_give_reserve(struct journal *j)
+{
+	struct spare *s = &j->spare;
+	struct segment *seg;
+
+	lock_assert_none();
+	lock_take(&j->lck);
+	seg = s->segment;
+	s->segment = NULL;
+	s->is_given = true;
+	if (seg != NULL) {
+		s->error = ENOSPC;
+		s->due = sys_monotonic_ms() + BACKOFF_MS;
+	}
+	lock_give(&j->lck);
+	if (seg == NULL)
+		return (false);
+	log_warnx("journal: the spare segment makes room for documents on the "
+	    "full disk");
+	segment_close(seg);
+	return (true);
+}
+
+void
+journal_spare_release(struct journal *j, bool is_freed)
+{
+	lock_take(&j->lck);
+	j->spare.is_given = false;
+	if (is_freed)
+		j->spare.due = 0;
+	cond_signal(&j->spare.wake);
+	lock_give(&j->lck);
+}
+
 void
 journal_spare_stop(struct journal *j)
 {

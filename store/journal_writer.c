@@ -33,6 +33,8 @@ journal_writer_open(struct journal *j, uint64_t first)
 	}
 	strlcpy(k->name, segment_name(j->segment), sizeof(k->name));
 	k->covered_at = -1;
+	k->bytes = segment_used(j->segment);
+	k->size = segment_size(j->segment);
 	lock_take(&j->lck);
 	TAILQ_INSERT_TAIL(&j->kept, k, entry);
 	j->open = k;
@@ -110,9 +112,10 @@ finish_run(struct journal *j, const struct run *run)
 		journal_spare_hurry(j);
 	j->stats.records += run->count;
 	j->stats.batches++;
-	j->stats.bytes += used - (k->bytes == 0 ? SEGMENT_HEADER : k->bytes);
+	j->stats.bytes += used - k->bytes;
 	k->last = run->first + run->count - 1;
 	k->bytes = used;
+	k->size = segment_size(j->segment);
 	k->covered_at = -1;
 
 	/* Who hears of it and waits for room finds some: swap before. */
@@ -234,13 +237,39 @@ commit(struct journal *j)
 }
 
 /*
- * Wait until there is something to drain.  Returns false when there is
- * nothing more to do.  Call with lck held.
+ * Begin a fresh segment between two batches, unless the open one is fresh.
+ * What fails half way has closed the old one too; the next batch tries again.
+ */
+static void
+rotate(struct journal *j)
+{
+	uint64_t goal, first;
+	int error = 0;
+
+	lock_take(&j->lck);
+	goal = j->rotate;
+	first = journal_first_pending(j);
+	lock_give(&j->lck);
+	if (j->segment == NULL || segment_used(j->segment) > SEGMENT_HEADER) {
+		journal_writer_close(j);
+		if (journal_writer_open(j, first) == -1)
+			error = errno;
+	}
+	lock_take(&j->lck);
+	j->rotated = goal;
+	j->rotate_error = error;
+	cond_broadcast(&j->moved);
+	lock_give(&j->lck);
+}
+
+/*
+ * Wait until there is something to drain, or to rotate.  Returns false when
+ * there is nothing more to do.  Call with lck held.
  */
 static bool
-await_batch(struct journal *j)
+await_work(struct journal *j)
 {
-	while (j->draining->nruns == 0) {
+	while (j->draining->nruns == 0 && j->rotated == j->rotate) {
 		if (j->filling->nruns > 0)
 			swap(j);
 		else if (j->stop)
@@ -257,11 +286,16 @@ void
 journal_writer_main(void *arg)
 {
 	struct journal *j = arg;
+	bool is_asked;
 
 	lock_take(&j->lck);
-	while (await_batch(j)) {
+	while (await_work(j)) {
+		is_asked = j->rotated < j->rotate;
 		lock_give(&j->lck);
-		commit(j);
+		if (is_asked)
+			rotate(j);
+		else
+			commit(j);
 		lock_take(&j->lck);
 	}
 	lock_give(&j->lck);

@@ -109,8 +109,7 @@ replay_segment(struct recovery *v, struct found *f)
 		/* For the day when the document is put back. */
 		quarantine_copy(s, s->journalfd, f->name, f->name,
 		    "it holds changes of what is damaged");
-	f->last = report->last;
-	f->is_empty = report->used == SEGMENT_HEADER && !report->is_torn;
+	f->report = *report;
 	return (0);
 }
 
@@ -228,12 +227,12 @@ adopt(struct recovery *v, const struct found *f)
 
 	if (f->name[0] == '\0')
 		return (0);
-	if (f->is_empty) {
+	if (f->report.used == SEGMENT_HEADER && !f->report.is_torn) {
 		if (sys->unlinkat(s->journalfd, f->name, 0) == 0)
 			return (0);
 		log_warn("remove journal/%s", f->name);
 	}
-	return (journal_adopt(s->journal, f->name, f->last));
+	return (journal_adopt(s->journal, f->name, &f->report));
 }
 
 static int
@@ -248,6 +247,7 @@ open_journal(struct recovery *v)
 		.next = has_tail ? v->tail_first : v->max + 1,
 		.segment_size = s->o.journal_segment,
 		.batch_max = STORE_BATCH_MAX,
+		.reserve = s->o.disk_reserve,
 	};
 	size_t i;
 

@@ -18,8 +18,7 @@ struct gap {
 /* One segment found. */
 struct found {
 	char	 name[SEGMENT_NAME];
-	uint64_t last;
-	bool	 is_empty;		/* whole, and without a batch */
+	struct segment_report report;
 };
 
 struct recovery {

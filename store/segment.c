@@ -548,6 +548,7 @@ segment_read(int dirfd, const char *name, const char *store_id,
 	if (sys->fstatat(dirfd, name, &st, 0) == -1 ||
 	    sys_readfile(dirfd, name, SIZE_MAX / 4, &p, &len) == -1)
 		return (-1);
+	rep->size = len;
 	rc = read_segment(p, len, store_id, visit, arg, (uint64_t)st.st_ino,
 	    rep);
 	error = errno;

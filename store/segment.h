@@ -13,11 +13,11 @@
  * Journal files byte by byte.
  *
  * A segment is named by the first lsn it may hold, 20 decimal digits, and is
- * zero-filled as a whole before its first batch.  No segment file is ever reused or cut, yet the
- * records of a failed or torn one are written again under the same lsns; a
- * name that is taken gets a suffix then, "-000001" and so on.  So the order
- * of strcmp is the order in which segments are to be read, and a later one
- * may repeat records of an earlier one, byte for byte.
+ * zero-filled as a whole before its first batch.  No segment file is ever
+ * reused or cut, yet the records of a failed or torn one are written again
+ * under the same lsns; a name that is taken gets a suffix then, "-000001" and
+ * so on.  So the order of strcmp is the order in which segments are to be read,
+ * and a later one may repeat records of an earlier one, byte for byte.
  *
  * It begins with one line of SEGMENT_HEADER bytes
  *
@@ -102,6 +102,7 @@ struct segment_report {
 					 * earlier segments; 0 if none */
 	int64_t		 at;		/* time of its last batch; 0 if none */
 	size_t		 used;		/* bytes up to the end of the last */
+	size_t		 size;		/* bytes of the file */
 };
 
 /*
@@ -110,8 +111,8 @@ struct segment_report {
  * errno set if it could not be read (EBADMSG: no valid header of this
  * store_id or of a known format; but a file that a crash left before its
  * header was synced, zeros behind the header's place or one torn sector among
- * them, counts as one without a batch, is_torn); or what visit returned if it was not 0.
- * Blocks.  Linear in the file's size, whatever it holds.
+ * them, counts as one without a batch, is_torn); or what visit returned if it
+ * was not 0.  Blocks.  Linear in the file's size, whatever it holds.
  */
 int	 segment_read(int dirfd, const char *name, const char *store_id,
 	    int (*visit)(const struct segment_batch *, void *), void *arg,

@@ -584,6 +584,14 @@ store_flush(struct store *s)
 	return (s->o.read_only ? 0 : flush_now(s->flush));
 }
 
+int
+store_rotate(struct store *s)
+{
+
+	assert(!s->o.read_only);
+	return (journal_rotate(s->journal));
+}
+
 void
 store_flush_soon(struct store *s)
 {

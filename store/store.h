@@ -63,6 +63,8 @@ struct store_options {
 	int64_t		 keep_ms;	/* journal_keep */
 	size_t		 journal_limit;	/* bytes; flush at once above */
 	size_t		 journal_segment;
+	size_t		 disk_reserve;	/* bytes; with less free the journal
+					 * is kept for less than keep_ms */
 	size_t		 once_limit;	/* idempotency records a conversation */
 	bool		 read_only;	/* see below */
 	/* Read only, each in no lock, or NULL: told of each problem, and of
@@ -384,6 +386,11 @@ void	 store_want(struct store *, struct store_waiter *, uint64_t lsn);
 /* Write every dirty document now and retire what can be.  0, or -1 if
  * something stayed dirty (logged).  Blocks. */
 int	 store_flush(struct store *);
+/* Close the journal's open segment, so that all that is durable now stands in
+ * files that never change (journal_rotate).  0, or -1 with errno set: ENOSPC
+ * when a full disk's reserve would go.  Not of a store that is read only.
+ * Blocks. */
+int	 store_rotate(struct store *);
 /* Ask the flush thread to do that soon; for signals and loops. */
 void	 store_flush_soon(struct store *);
 

@@ -125,6 +125,7 @@ test_defaults(void **state)
 	assert_int_equal(conf->journal_keep, 3600 * 1000);
 	assert_int_equal(conf->journal_limit, 64 << 20);
 	assert_int_equal(conf->journal_segment, 16 << 20);
+	assert_int_equal(conf->disk_reserve, 64 << 20);
 	assert_int_equal(conf->max_body, 32 << 20);
 	assert_int_equal(conf->max_item, 8 << 20);
 	assert_int_equal(conf->max_items_per_request, 1000);
@@ -149,7 +150,7 @@ test_values(void **state)
 	    "workers = 7 /* over\n two lines */ helpers = 1\n"
 	    "flush_interval = 200ms journal_keep = \"2d\"\n"
 	    "request_timeout = 90\n"
-	    "journal_limit = \"1G\" max_body = 70000\n"
+	    "journal_limit = \"1G\" max_body = 70000 disk_reserve = 0\n"
 	    "log_level = debug\n");
 
 	(void)state;
@@ -164,6 +165,7 @@ test_values(void **state)
 	assert_int_equal(conf->request_timeout, 90 * 1000);
 	assert_int_equal(conf->journal_limit, 1 << 30);
 	assert_int_equal(conf->max_body, 70000);
+	assert_int_equal(conf->disk_reserve, 0);
 	assert_int_equal(conf->log_level, LOG_LEVEL_DEBUG);
 	/* An item comes in a body, so it is never larger. */
 	assert_int_equal(conf->max_item, 70000);

@@ -400,15 +400,15 @@ room(void **state)
 
 	(void)state;
 	assert_int_equal(journal_subscribe(j, efd, &w), 0);
-	assert_int_equal(journal_room(j, 100), 0);
-	assert_int_equal(journal_room(j, 1000), 0);
+	assert_int_equal(journal_room(j, 100, false), 0);
+	assert_int_equal(journal_room(j, 1000, false), 0);
 	fault_gate_close(FAULT_FDATASYNC);
 	assert_int_equal(append(j, 0, 1), 1);
 	assert_true(fault_gate_await());
-	while (journal_room(j, 16) == 0)
+	while (journal_room(j, 16, false) == 0)
 		assert_true(append(j, 0, n++) != 0);
 	assert_in_range(n, 7, 9);
-	assert_int_equal(journal_room(j, 16), ENOBUFS);
+	assert_int_equal(journal_room(j, 16, false), ENOBUFS);
 	journal_want(j, w, UINT64_MAX);
 	assert_int_equal(drain_efd(efd), 0);
 	/* Who did not ask is taken all the same. */
@@ -416,10 +416,10 @@ room(void **state)
 	/* When the news comes there is room already. */
 	fault_gate_pass();
 	assert_int_equal(await_efd(efd), 1);
-	assert_int_equal(journal_room(j, 100), 0);
+	assert_int_equal(journal_room(j, 100, false), 0);
 	fault_gate_open();
 	assert_int_equal(journal_wait(j, (uint64_t)n), 0);
-	assert_int_equal(journal_room(j, 100), 0);
+	assert_int_equal(journal_room(j, 100, false), 0);
 	assert_int_equal(journal_close(j), 0);
 	close(efd);
 }
@@ -504,7 +504,7 @@ breaks_and_recovers(void **state)
 	assert_int_equal(errno, EIO);
 	assert_int_equal(await_efd(efd), 1);
 	assert_int_equal(journal_error(j), EIO);
-	assert_int_equal(journal_room(j, 1), EIO);
+	assert_int_equal(journal_room(j, 1, false), EIO);
 	errno = 0;
 	assert_int_equal(append(j, 0, 99), 0);
 	assert_int_equal(errno, EIO);
@@ -638,7 +638,7 @@ close_drains(void **state)
 static void
 every_call_fails_once(void **state)
 {
-	struct journal_options opt = { STORE, 1, 300, 65536 };
+	struct journal_options opt = { STORE, 1, 300, 65536, 0 };
 	struct journal *j;
 	uint64_t acked;
 	int n, i, fd = tempdir_free_fd();
@@ -682,7 +682,7 @@ every_call_fails_once(void **state)
 static void
 every_allocation_fails_once(void **state)
 {
-	struct journal_options opt = { STORE, 1, 300, 65536 };
+	struct journal_options opt = { STORE, 1, 300, 65536, 0 };
 	struct journal_waiter *w;
 	struct journal *j;
 	uint64_t lsn, last;
@@ -903,6 +903,7 @@ static void
 restarts(void **state)
 {
 	struct journal *j = open_segments(3);
+	struct segment_report report = { .used = 1000 };
 	size_t i;
 
 	(void)state;
@@ -911,8 +912,10 @@ restarts(void **state)
 	assert_int_equal(disk.nnames, 3);
 
 	j = open_journal(3, 65536, 65536);
-	for (i = 0; i < 3; i++)
-		assert_int_equal(journal_adopt(j, disk.names[i], i + 1), 0);
+	for (i = 0; i < 3; i++) {
+		report.last = i + 1;
+		assert_int_equal(journal_adopt(j, disk.names[i], &report), 0);
+	}
 	assert_int_equal(append(j, 0, 3), 3);
 	assert_int_equal(journal_wait(j, 3), 0);
 	disk_read();
@@ -1145,6 +1148,308 @@ spares_in_order(void **state)
 	}
 }
 
+/* --- a full disk -------------------------------------------------------- */
+
+/*
+ * No spare can be made: ordinary changes are refused while a part of the open
+ * segment is left, deletions when that is used up, and nothing breaks.
+ */
+static void
+refuses_before_it_breaks(void **state)
+{
+	struct journal *j = open_journal(1, 4096, 65536);
+	struct journal_stats stats;
+	int i, ordinary;
+
+	(void)state;
+	fault_arm_forever(FAULT_OPENAT, 1, ENOSPC);
+	/* The spare is there: room is no question. */
+	assert_int_equal(journal_room(j, 60000, false), 0);
+	for (i = 1; i <= 16; i++) {
+		assert_int_equal(append(j, 0, i), i);
+		assert_int_equal(journal_wait(j, (uint64_t)i), 0);
+	}
+	journal_stats(j, &stats);
+	while (stats.segments == 1) {
+		assert_int_equal(append(j, 0, i), i);
+		assert_int_equal(journal_wait(j, (uint64_t)i++), 0);
+		journal_stats(j, &stats);
+	}
+	await_spare(j, ENOSPC);
+	ordinary = i;
+	assert_int_equal(journal_room(j, 3500, false), ENOSPC);
+	while (journal_room(j, 100, false) == 0) {
+		assert_int_equal(append(j, 0, i), i);
+		assert_int_equal(journal_wait(j, (uint64_t)i++), 0);
+	}
+	assert_int_equal(journal_room(j, 100, false), ENOSPC);
+	assert_in_range(i - ordinary, 8, 14);
+	ordinary = i;
+	/* What waits for its batch counts, too. */
+	fault_gate_close(FAULT_FDATASYNC);
+	assert_int_equal(append(j, 0, i), i);
+	assert_true(fault_gate_await());
+	i++;
+	while (journal_room(j, 100, true) == 0) {
+		assert_int_equal(append(j, 0, i), i);
+		i++;
+	}
+	assert_int_equal(journal_room(j, 100, true), ENOSPC);
+	fault_gate_open();
+	assert_int_equal(journal_wait(j, (uint64_t)i - 1), 0);
+	assert_in_range(i - ordinary, 4, 60);
+	assert_int_equal(journal_error(j), 0);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.segments, 2);
+	assert_int_equal(stats.kept_bytes, 2 * 4096);
+
+	/* It ends by itself. */
+	fault_disarm();
+	await_spare(j, 0);
+	assert_int_equal(journal_room(j, 100, false), 0);
+	assert_int_equal(append(j, 0, i), i);
+	assert_int_equal(journal_wait(j, (uint64_t)i), 0);
+	assert_int_equal(journal_close(j), 0);
+	disk_read();
+	assert_int_equal(disk.nrecords, i);
+}
+
+/* Where a file of that size is not allowed, or the user has no more. */
+static void
+errors_of_a_full_disk(void **state)
+{
+	static const int errors[] = { EDQUOT, EFBIG, EIO, EMFILE };
+	struct journal *j;
+	size_t n;
+
+	(void)state;
+	for (n = 0; n < sizeof(errors) / sizeof(errors[0]); n++) {
+		tempdir_empty(dir);
+		j = open_journal(1, 300, 65536);
+		fault_arm_forever(FAULT_OPENAT, 1, errors[n]);
+		assert_int_equal(append(j, 0, 1), 1);
+		assert_int_equal(journal_wait(j, 1), 0);
+		assert_int_equal(append(j, 0, 2), 2);
+		assert_int_equal(journal_wait(j, 2), 0);
+		await_spare(j, errors[n]);
+		/* Of the others nobody knows whether they are over. */
+		assert_int_equal(journal_room(j, 20, true), n < 2 ? ENOSPC : 0);
+		fault_disarm();
+		assert_int_equal(journal_close(j), 0);
+	}
+}
+
+/* Documents may have the spare's space; the flush's end, or space, ends it. */
+static void
+gives_the_reserve(void **state)
+{
+	const struct timespec nap = { 1, 300000000 };
+	struct journal *j = open_journal(1, 300, 65536);
+	unsigned long opens;
+	int i;
+
+	(void)state;
+	for (i = 1; i <= 3; i++) {
+		assert_int_equal(append(j, 0, i), i);
+		assert_int_equal(journal_wait(j, (uint64_t)i), 0);
+		await_spare(j, 0);
+	}
+	log_begin();
+	assert_int_equal(tempdir_count(dir), 4);
+	assert_true(journal_give_reserve(j));
+	assert_int_equal(tempdir_count(dir), 3);
+	assert_false(journal_give_reserve(j));
+	await_spare(j, ENOSPC);
+	assert_int_equal(journal_room(j, 20, true), ENOSPC);
+	opens = fault_count(FAULT_OPENAT);
+	nanosleep(&nap, NULL);
+	assert_int_equal(fault_count(FAULT_OPENAT), opens);
+	journal_retire(j, 1, 0);
+	await_spare(j, 0);
+	assert_int_equal(tempdir_count(dir), 4);
+
+	/* A segment that goes makes space: tried at once, not when due. */
+	fault_arm_forever(FAULT_OPENAT, 1, ENOSPC);
+	assert_int_equal(append(j, 0, 4), 4);
+	assert_int_equal(journal_wait(j, 4), 0);
+	await_spare(j, ENOSPC);
+	opens = fault_count(FAULT_OPENAT);
+	/* By now the back-off is four seconds or more. */
+	while (fault_count(FAULT_OPENAT) < opens + 2)
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	fault_disarm();
+	opens = fault_count(FAULT_OPENAT);
+	journal_retire(j, 2, 0);
+	await_spare(j, 0);
+	assert_int_equal(fault_count(FAULT_OPENAT), opens + 1);
+	assert_int_equal(log_end("spare segment"), 4);
+	assert_int_equal(journal_close(j), 0);
+	assert_int_equal(count_segments(), 3);
+}
+
+/* What fstatvfs says: so many blocks and one more for each file that went. */
+static _Atomic uint64_t blocks_free;
+#define BLOCK	((uint64_t)1 << 20)
+
+static int
+count_blocks(int fd, struct statvfs *fs)
+{
+	memset(fs, 0, sizeof(*fs));
+	fs->f_frsize = BLOCK;
+	fs->f_bsize = 1;
+	fs->f_bfree = UINT32_MAX;
+	fs->f_bavail = blocks_free - (uint64_t)tempdir_count(fd);
+	return (0);
+}
+
+/*
+ * Below the reserve segments go before their time: the oldest, no more than
+ * need be, none that is not in documents.
+ */
+static void
+keeps_less(void **state)
+{
+	static struct sys table;
+	struct journal_options opt = { .store_id = STORE, .next = 1,
+	    .segment_size = 300, .batch_max = 65536, .reserve = 40 * BLOCK };
+	const struct sys *real = sys;
+	struct journal *j;
+	struct journal_stats stats;
+	int i;
+
+	(void)state;
+	table = *sys;
+	table.fstatvfs = count_blocks;
+	sys = &table;
+	assert_int_equal(journal_open(dir, &opt, &j), 0);
+	for (i = 1; i <= 8; i++) {
+		await_spare(j, 0);
+		assert_int_equal(append(j, 0, i), i);
+		assert_int_equal(journal_wait(j, (uint64_t)i), 0);
+	}
+	await_spare(j, 0);
+	log_begin();
+	/* Eight and the spare: just enough. */
+	blocks_free = 40 + 9;
+	journal_retire(j, 7, 3600000);
+	assert_int_equal(count_segments(), 8);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.keep_ms, 3600000);
+
+	/* Three too few. */
+	blocks_free = 40 + 9 - 3;
+	journal_retire(j, 7, 3600000);
+	assert_int_equal(count_segments(), 5);
+	assert_null(disk.records[3]);
+	assert_record(4, 0, 4);
+	journal_stats(j, &stats);
+	assert_in_range(stats.keep_ms, 0, 60000);
+	/* And far too few: 7 and 8 stand in no document. */
+	blocks_free = 10;
+	journal_retire(j, 7, 3600000);
+	assert_int_equal(count_segments(), 2);
+	assert_record(7, 0, 7);
+	assert_record(8, 0, 8);
+
+	/* Over with a margin only, lest it begin again at once. */
+	blocks_free = 40 + 3 + 9;
+	journal_retire(j, 7, 3600000);
+	journal_stats(j, &stats);
+	assert_in_range(stats.keep_ms, 0, 60000);
+	blocks_free = 40 + 3 + 10;
+	journal_retire(j, 7, 3600000);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.keep_ms, 3600000);
+	assert_int_equal(log_end("the disk has"), 2);
+	assert_int_equal(journal_close(j), 0);
+	sys = real;
+}
+
+/* --- rotation ----------------------------------------------------------- */
+
+static void
+rotates(void **state)
+{
+	struct journal *j = open_journal(1, 65536, 65536);
+	struct journal_stats a, b;
+
+	(void)state;
+	/* One without a batch is fresh already. */
+	journal_stats(j, &a);
+	assert_int_equal(journal_rotate(j), 0);
+	journal_stats(j, &b);
+	assert_string_equal(a.open, b.open);
+	assert_int_equal(append(j, 0, 1), 1);
+	assert_int_equal(journal_wait(j, 1), 0);
+	assert_int_equal(journal_rotate(j), 0);
+	journal_stats(j, &b);
+	assert_true(strcmp(a.open, b.open) < 0);
+	assert_int_equal(b.segments, 2);
+
+	/* Between two batches, also when there is always one that waits. */
+	await_spare(j, 0);
+	fault_gate_close(FAULT_FDATASYNC);
+	assert_int_equal(append(j, 0, 2), 2);
+	assert_true(fault_gate_await());
+	assert_int_equal(append(j, 0, 3), 3);
+	fault_gate_open();
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(journal_wait(j, 3), 0);
+	assert_int_equal(journal_close(j), 0);
+	disk_read();
+	assert_int_equal(disk.nrecords, 3);
+	assert_true(disk.nnames >= 2);
+	assert_string_equal(disk.names[0], a.open);
+}
+
+/*
+ * No fresh one can be made: the old one is closed all the same, the next
+ * append tries again; on a full disk nothing is closed at all.
+ */
+static void
+rotation_fails(void **state)
+{
+	struct journal *j = open_journal(1, 300, 65536);
+	struct journal_stats stats;
+	int i;
+
+	(void)state;
+	fault_arm_forever(FAULT_OPENAT, 1, ENOSPC);
+	for (i = 1; i <= 2; i++) {
+		assert_int_equal(append(j, 0, i), i);
+		assert_int_equal(journal_wait(j, (uint64_t)i), 0);
+	}
+	await_spare(j, ENOSPC);
+	assert_int_equal(journal_rotate(j), -1);
+	assert_int_equal(errno, ENOSPC);
+	journal_stats(j, &stats);
+	assert_string_not_equal(stats.open, "");
+
+	fault_arm_forever(FAULT_OPENAT, 1, EMFILE);
+	await_spare(j, EMFILE);
+	assert_int_equal(journal_rotate(j), -1);
+	assert_int_equal(errno, EMFILE);
+	assert_int_equal(journal_error(j), 0);
+	journal_stats(j, &stats);
+	assert_string_equal(stats.open, "");
+	fault_disarm();
+	assert_int_equal(append(j, 0, 3), 3);
+	assert_int_equal(journal_wait(j, 3), 0);
+
+	/* Broken, it says why. */
+	fault_arm_forever(FAULT_FDATASYNC | FAULT_OPENAT, 1, EROFS);
+	assert_int_equal(append(j, 0, 4), 4);
+	await_error(j, EROFS);
+	assert_int_equal(journal_rotate(j), -1);
+	assert_int_equal(errno, EROFS);
+	fault_disarm();
+	await_error(j, 0);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(journal_close(j), 0);
+	assert_int_equal(count_segments(), 4);
+	assert_int_equal(disk.nrecords, 4);
+}
+
 /* A record larger than batch and segment is taken whole. */
 static void
 giant(void **state)
@@ -1219,6 +1524,12 @@ main(void)
 		TEST(large_spare),
 		TEST(spare_fails),
 		TEST(spares_in_order),
+		TEST(refuses_before_it_breaks),
+		TEST(errors_of_a_full_disk),
+		TEST(gives_the_reserve),
+		TEST(keeps_less),
+		TEST(rotates),
+		TEST(rotation_fails),
 	};
 
 	fault_init();

@@ -36,12 +36,14 @@ static uint64_t
 total(const struct tallies *all, const uint64_t *first)
 {
 	const size_t at = (size_t)((const char *)first - (const char *)all->v);
+	const void *there;
 	uint64_t n = 0;
 	unsigned int i;
 
-	for (i = 0; i < all->n; i++)
-		n += counter_read((const uint64_t *)(const void *)
-		    ((const char *)&all->v[i] + at));
+	for (i = 0; i < all->n; i++) {
+		there = (const char *)&all->v[i] + at;
+		n += counter_read(there);
+	}
 	return (n);
 }
 
@@ -58,6 +60,7 @@ route_name(unsigned int route)
 static void
 put_requests(struct prom *p, const struct tallies *all)
 {
+	const struct tally *t = &all->v[0];
 	const char *name;
 	unsigned int route, method;
 	char status[16];
@@ -75,8 +78,8 @@ put_requests(struct prom *p, const struct tallies *all)
 					{ "status", status }, { NULL, NULL }
 				};
 
-				n = total(all, &all->v[0].requests[route]
-				    [method][i]);
+				n = total(all,
+				    &t->requests[route][method][i]);
 				if (n == 0)
 					continue;
 				(void)snprintf(status, sizeof(status), "%d",

@@ -213,6 +213,26 @@ test('rememberd\'s manual says its options and signals', () => {
 		assert.ok(manual.includes(word), word);
 });
 
+test('every figure of /metrics is in rememberd(8), and no other', () => {
+	const names = new Set([...read('fcgi/metrics.c').matchAll(
+	    /"(rememberd_\w+)"/g)].map((m) => m[1]));
+	assert.ok(names.size > 20);
+	const manual = page('rememberd.8');
+	const said = new Set([...manual.matchAll(/\brememberd_\w+/g)].map((m) =>
+	    m[0].replace(/_(bucket|sum|count)$/, (s) =>
+	    names.has(m[0]) ? s : '')));
+	assert.deepEqual([...said].sort(), [...names].sort());
+});
+
+test('every reason of /readyz is in rememberd(8)', () => {
+	const reasons = [...read('fcgi/health.c').matchAll(
+	    /add_reason\(\w+, "(\w+)"\)/g)].map((m) => m[1]);
+	assert.ok(reasons.length >= 3);
+	const manual = page('rememberd.8');
+	for (const reason of reasons)
+		assert.match(manual, new RegExp(`^ +${reason} `, 'm'), reason);
+});
+
 test('README.md names both commands first, and the long kill -9 loop', () => {
 	const readme = read('README.md');
 	const at = readme.indexOf('conf/quickstart');

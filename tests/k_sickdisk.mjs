@@ -27,6 +27,9 @@ const test = (name, fn, options) => plainTest(name, async () => {
 		await fn();
 	} finally {
 		disk.heal();
+		await until(() => it.isReady(), 15_000, 'it answers again');
+		await until(async () => (await create()) !== undefined, 15_000)
+		    .catch(() => {});
 	}
 }, options);
 

@@ -453,14 +453,21 @@ reserve_error(const struct journal *j)
 void
 journal_stats(struct journal *j, struct journal_stats *stats)
 {
+	const int64_t now = sys_now_ms();
 	const struct kept *k;
 
 	lock_take(&j->lck);
 	*stats = j->stats;
-	stats->segments = stats->kept_bytes = 0;
 	TAILQ_FOREACH(k, &j->kept, entry) {
 		stats->segments++;
 		stats->kept_bytes += k->size;
+		if (stats->oldest_lsn == 0 && k->first != 0) {
+			stats->oldest_lsn = k->first;
+			/* The clock may have been set back. */
+			stats->oldest_ms = now > k->at ? now - k->at : 0;
+		}
+		if (k->first != 0)
+			stats->newest_lsn = k->last;
 	}
 	stats->reserve_error = reserve_error(j);
 	stats->keep_ms = j->keep_ms;

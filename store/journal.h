@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "histogram.h"
 #include "segment.h"
 
 /*
@@ -169,11 +170,16 @@ struct journal_stats {
 	uint64_t	 records;
 	uint64_t	 batches;
 	uint64_t	 bytes;
-	size_t		 segments;	/* files there now, the spare left
-					 * out */
+	struct histogram sync_us;	/* what each batch's fdatasync took */
+	struct histogram batch_records;	/* records of each batch */
 	int		 reserve_error;	/* 0: the spare is there; EAGAIN: it is
 					 * made soon; else why it cannot be */
+	size_t		 segments;	/* files there now, the spare left
+					 * out */
 	size_t		 kept_bytes;	/* of those files */
+	uint64_t	 oldest_lsn;	/* in those files, */
+	uint64_t	 newest_lsn;	/* and the newest; 0: no record */
+	int64_t		 oldest_ms;	/* since the oldest was written; 0 */
 	int64_t		 keep_ms;	/* how long a copy may take now: what
 					 * journal_retire is told, less while
 					 * the disk is short of its reserve;

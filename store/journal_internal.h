@@ -36,6 +36,8 @@ struct batch {
 struct kept {
 	TAILQ_ENTRY(kept) entry;
 	char		 name[SEGMENT_NAME];
+	uint64_t	 first;		/* lowest lsn in it; 0: no batch yet */
+	int64_t		 at;		/* ms, of its first batch; 0: none */
 	uint64_t	 last;		/* highest lsn in it; 0: no batch yet */
 	size_t		 bytes;		/* used of it */
 	size_t		 size;		/* of the file */

@@ -24,6 +24,8 @@ journal_adopt(struct journal *j, const char *name,
 	if ((k = calloc(1, sizeof(*k))) == NULL)
 		return (-1);
 	strlcpy(k->name, name, sizeof(k->name));
+	k->first = report->first_at == 0 ? 0 : report->first;
+	k->at = report->first_at;
 	k->last = report->last;
 	k->bytes = report->used;
 	k->size = report->size;

@@ -101,7 +101,7 @@ swap(struct journal *j)
 
 /* A run of draining is durable: say so, and turn to what came meanwhile. */
 static void
-finish_run(struct journal *j, const struct run *run)
+finish_run(struct journal *j, const struct segment_batch *sb)
 {
 	const size_t used = segment_used(j->segment);
 	const size_t early = segment_size(j->segment) / EARLY_PART;
@@ -110,10 +110,17 @@ finish_run(struct journal *j, const struct run *run)
 	lock_take(&j->lck);
 	if (used > early && k->bytes <= early && j->spare.error == 0)
 		journal_spare_hurry(j);
-	j->stats.records += run->count;
+	j->stats.records += sb->count;
 	j->stats.batches++;
+	histogram_add(&j->stats.batch_records, sb->count);
+	histogram_add(&j->stats.sync_us,
+	    (uint64_t)segment_sync_us(j->segment));
 	j->stats.bytes += used - k->bytes;
-	k->last = run->first + run->count - 1;
+	if (k->first == 0) {
+		k->first = sb->lsn;
+		k->at = sb->at;
+	}
+	k->last = sb->lsn + sb->count - 1;
 	k->bytes = used;
 	k->size = segment_size(j->segment);
 	k->covered_at = -1;
@@ -151,7 +158,7 @@ drain(struct journal *j)
 		if (ready_segment(j, sb.lsn, sb.records.len) == -1 ||
 		    segment_write(j->segment, &sb) == -1)
 			return (-1);
-		finish_run(j, run);
+		finish_run(j, &sb);
 	} while (j->done > 0);
 	return (0);
 }

@@ -45,6 +45,7 @@ struct segment {
 	size_t		 used;		/* up to the end of the last synced
 					 * batch */
 	size_t		 size;		/* of the file: zeros behind used */
+	int64_t		 sync_us;	/* what the last fdatasync took */
 	bool		 failed;	/* a write failed: never again */
 };
 
@@ -273,6 +274,18 @@ fail:
 	return (-1);
 }
 
+/* Sync its bytes, and note how long that took. */
+static int
+sync_batch(struct segment *seg)
+{
+	const int64_t before = sys_monotonic_us();
+	int rc;
+
+	rc = sys->fdatasync(seg->fd);
+	seg->sync_us = sys_monotonic_us() - before;
+	return (rc);
+}
+
 int
 segment_write(struct segment *seg, const struct segment_batch *b)
 {
@@ -292,7 +305,7 @@ segment_write(struct segment *seg, const struct segment_batch *b)
 	iov[1] = (struct iovec){ (void *)(uintptr_t)b->records.p,
 	    b->records.len };
 	if (sys_pwritevall(seg->fd, iov, 2, (off_t)seg->used) == -1 ||
-	    sys->fdatasync(seg->fd) == -1) {
+	    sync_batch(seg) == -1) {
 		seg->failed = true;
 		return (-1);
 	}
@@ -302,6 +315,12 @@ segment_write(struct segment *seg, const struct segment_batch *b)
 	seg->last = b->lsn + b->count - 1;
 	segment_assert_state(seg);
 	return (0);
+}
+
+int64_t
+segment_sync_us(const struct segment *seg)
+{
+	return (seg->sync_us);
 }
 
 const char *
@@ -487,6 +506,8 @@ read_batches(struct reader *r, const char *base,
 		r->p = b.records.p + b.records.len;
 		r->above = b.lsn + b.count - 1;
 		rep->last = r->above;
+		if (rep->first_at == 0)
+			rep->first_at = b.at;
 		rep->at = b.at;
 		rep->used = (size_t)(r->p - base);
 		if (b.durable > rep->vouched)

@@ -78,6 +78,8 @@ int	 segment_create(int dirfd, const char *store_id, uint64_t first,
  * knows what its tail holds.  Blocks.
  */
 int	 segment_write(struct segment *, const struct segment_batch *);
+/* How long its last fdatasync took, in microseconds. */
+int64_t	 segment_sync_us(const struct segment *);
 /* Its file name; borrowed. */
 const char *segment_name(const struct segment *);
 /* Bytes used so far; SEGMENT_HEADER means that it holds no synced batch. */
@@ -100,6 +102,7 @@ struct segment_report {
 	uint64_t	 vouched;	/* highest lsn that a batch in it
 					 * says was durable, here or in
 					 * earlier segments; 0 if none */
+	int64_t		 first_at;	/* time of its first batch; 0 if none */
 	int64_t		 at;		/* time of its last batch; 0 if none */
 	size_t		 used;		/* bytes up to the end of the last */
 	size_t		 size;		/* bytes of the file */

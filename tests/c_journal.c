@@ -1148,6 +1148,60 @@ spares_in_order(void **state)
 	}
 }
 
+/* --- figures ------------------------------------------------------------ */
+
+static void
+figures(void **state)
+{
+	const struct timespec nap = { 0, 30000000 };
+	struct segment_report report = { .used = 1000, .size = 4096,
+	    .first = 3, .last = 5 };
+	struct journal *j = open_journal(10, 700, 65536);
+	struct journal_stats stats;
+
+	(void)state;
+	journal_stats(j, &stats);
+	assert_int_equal(stats.oldest_lsn, 0);
+	assert_int_equal(stats.newest_lsn, 0);
+	assert_int_equal(stats.oldest_ms, 0);
+	/* One that holds no batch says nothing of ages. */
+	assert_int_equal(journal_adopt(j, "00000000000000000002", &report), 0);
+	report.first_at = sys_now_ms() - 5000;
+	assert_int_equal(journal_adopt(j, "00000000000000000003", &report), 0);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.oldest_lsn, 3);
+	assert_int_equal(stats.newest_lsn, 5);
+	assert_in_range(stats.oldest_ms, 5000, 60000);
+	assert_int_equal(stats.segments, 3);
+	assert_int_equal(stats.kept_bytes, 4096 + 4096 + 700);
+	assert_int_equal(histogram_count(&stats.sync_us), 0);
+
+	/* One of 1 and one of 3; the sync of the first takes 30 ms. */
+	fault_gate_close(FAULT_FDATASYNC);
+	assert_int_equal(append(j, 0, 10), 10);
+	assert_true(fault_gate_await());
+	assert_int_equal(append(j, 0, 11), 11);
+	assert_int_equal(append(j, 0, 12), 12);
+	assert_int_equal(append(j, 0, 13), 13);
+	nanosleep(&nap, NULL);
+	fault_gate_open();
+	assert_int_equal(journal_wait(j, 13), 0);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.newest_lsn, 13);
+	assert_int_equal(stats.batch_records.sum, 4);
+	assert_int_equal(histogram_count(&stats.batch_records), 2);
+	assert_int_equal(stats.batch_records.counts[0], 1);
+	assert_int_equal(histogram_count(&stats.sync_us), 2);
+	assert_in_range(stats.sync_us.sum, 30000, 20000000);
+
+	/* What is left is as old as its own first batch. */
+	journal_retire(j, 10, 0);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.oldest_lsn, 10);
+	assert_in_range(stats.oldest_ms, 0, 4000);
+	assert_int_equal(journal_close(j), 0);
+}
+
 /* --- a full disk -------------------------------------------------------- */
 
 /*
@@ -1524,6 +1578,7 @@ main(void)
 		TEST(large_spare),
 		TEST(spare_fails),
 		TEST(spares_in_order),
+		TEST(figures),
 		TEST(refuses_before_it_breaks),
 		TEST(errors_of_a_full_disk),
 		TEST(gives_the_reserve),

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 struct conf;
+struct feed_counts;
 
 /*
  * How rememberctl reaches the store.  Both ways take the same calls, those
@@ -32,11 +33,33 @@ int	 ctl_live(const struct conf *, const struct ctl_call *,
 int	 ctl_disk(const struct conf *, const struct ctl_call *,
 	    json_t **reply_r);
 
+/* The second way, for several calls.  NULL after saying why. */
+struct ctl_store;
+struct ctl_store *ctl_store_open(const struct conf *);
+int	 ctl_store_ask(struct ctl_store *, const struct ctl_call *,
+	    json_t **reply_r);
+void	 ctl_store_close(struct ctl_store *);
+
+/*
+ * Many calls, by the daemon if one answers the first, else by the store,
+ * which is then held until the end.  ctl_link_new returns NULL after saying
+ * why; ctl_link_ask the HTTP status, or -1 after saying why.
+ */
+struct ctl_link;
+struct ctl_link	*ctl_link_new(const struct conf *);
+int	 ctl_link_ask(struct ctl_link *, const struct ctl_call *,
+	    json_t **reply_r);
+/* Did a daemon answer the last call? */
+bool	 ctl_link_is_live(const struct ctl_link *);
+void	 ctl_link_free(struct ctl_link *);
+
 /* What the command line said. */
 struct ctl_args {
 	const char	*conf_path;
 	bool		 is_json;
 	unsigned int	 given;		/* the long options, bits of OPT_* */
+	bool		 is_forced;	/* --force, --replace */
+	const char	*against;
 	const char	*conversation;
 	const char	*kid;
 	const char	*label;
@@ -55,5 +78,10 @@ struct ctl_args {
  */
 int	 ctl_check(const struct ctl_args *, const struct conf *);
 int	 ctl_dump(const struct ctl_args *, const struct conf *);
+int	 ctl_export(const struct ctl_args *, const struct conf *);
+int	 ctl_import(const struct ctl_args *, const struct conf *);
+
+/* Print what an import came to. */
+void	 ctl_show_counts(const struct ctl_args *, const struct feed_counts *);
 
 #endif /* !CTL_H */

@@ -1,6 +1,7 @@
 #include <bsd/err.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 struct dump {
 	const struct ctl_args *args;
 	struct buf	 line;
+	uint64_t	 conversations;
+	uint64_t	 items;
 	bool		 is_found;	/* the conversation asked for */
 	bool		 has_damage;
 };
@@ -51,6 +54,8 @@ on_conversation(const char *tenant, const struct conversation_view *view,
 	}
 	if (fwrite(d->line.data, 1, d->line.len, stdout) != d->line.len)
 		return (-1);
+	d->conversations++;
+	d->items += n;
 	return (0);
 }
 
@@ -75,12 +80,26 @@ dump(struct store *s, struct dump *d)
 	return (0);
 }
 
-int
-ctl_dump(const struct ctl_args *args, const struct conf *conf)
+/* Who reads an export knows by this line that nothing was cut off. */
+static int
+write_end(const struct dump *d)
+{
+
+	printf("{\"export\":\"end\",\"conversations\":%" PRIu64
+	    ",\"items\":%" PRIu64 "}\n", d->conversations, d->items);
+	if (fflush(stdout) != EOF)
+		return (0);
+	warn("export");
+	return (-1);
+}
+
+/* Write the lines of the store in dir.  Returns the exit status. */
+static int
+dump_store(const struct ctl_args *args, const char *dir, bool has_end)
 {
 	struct dump d = { .args = args };
 	const struct store_options options = {
-		.dir = conf != NULL ? conf->store : args->words[0],
+		.dir = dir,
 		.read_only = true,
 		.on_problem = on_problem,
 		.problem_arg = &d,
@@ -94,8 +113,24 @@ ctl_dump(const struct ctl_args *args, const struct conf *conf)
 		warnx("%s cannot be opened", options.dir);
 		return (EXIT_FAILURE);
 	}
-	rc = dump(s, &d);
+	if ((rc = dump(s, &d)) == 0 && has_end)
+		rc = write_end(&d);
 	buf_fini(&d.line);
 	(void)store_close(s);
 	return (rc == -1 || d.has_damage ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+int
+ctl_dump(const struct ctl_args *args, const struct conf *conf)
+{
+
+	return (dump_store(args, conf != NULL ? conf->store : args->words[0],
+	    false));
+}
+
+int
+ctl_export(const struct ctl_args *args, const struct conf *conf)
+{
+
+	return (dump_store(args, conf->store, true));
 }

@@ -32,6 +32,7 @@ enum {
 	OPT_TTL = 1 << 5,
 	OPT_TENANT = 1 << 6,
 	OPT_CONVERSATION = 1 << 7,
+	OPT_REPLACE = 1 << 8,
 };
 
 /*
@@ -45,6 +46,7 @@ struct verb {
 	int		 nwords;	/* it needs */
 	int		 nfolders;	/* and may have: in place of the
 					   configuration's store */
+	int		 nfiles;	/* and may have, too */
 	unsigned int	 options;	/* OPT_* it takes */
 	unsigned int	 required;	/* OPT_* it needs */
 	bool		 is_live;	/* means nothing without a daemon */
@@ -72,8 +74,13 @@ static const struct verb verbs[] = {
 	{ .name = "dump", .usage = "[DIR] [--tenant TENANT] "
 	    "[--conversation ID]", .nfolders = 1,
 	    .options = OPT_TENANT | OPT_CONVERSATION, .function = ctl_dump },
+	{ .name = "export", .usage = "[--tenant TENANT] [--conversation ID]",
+	    .options = OPT_TENANT | OPT_CONVERSATION, .function = ctl_export },
 	{ .name = "flush", .usage = "", .is_live = true,
 	    .method = "POST", .path = "/admin/v1/flush", .fields = "" },
+	{ .name = "import", .usage = "[FILE] [--tenant TENANT] [--replace]",
+	    .nfiles = 1, .options = OPT_TENANT | OPT_REPLACE,
+	    .function = ctl_import },
 	{ .name = "jwt-key add",
 	    .usage = "TENANT [--kid KID] [--secret-file FILE]", .nwords = 1,
 	    .options = OPT_KID | OPT_SECRET_FILE, .method = "POST",
@@ -200,6 +207,9 @@ option_take(struct ctl_args *args, int option)
 	case OPT_CONVERSATION:
 		args->conversation = optarg;
 		break;
+	case OPT_REPLACE:
+		args->is_forced = true;
+		break;
 	}
 }
 
@@ -217,6 +227,7 @@ args_parse(struct ctl_args *args, int argc, char **argv)
 		{ "ttl", required_argument, NULL, 261 },
 		{ "tenant", required_argument, NULL, 262 },
 		{ "conversation", required_argument, NULL, 263 },
+		{ "replace", no_argument, NULL, 264 },
 		{ NULL, 0, NULL, 0 }
 	};
 	const struct verb *verb;
@@ -247,7 +258,8 @@ args_parse(struct ctl_args *args, int argc, char **argv)
 	if ((wrong = verb->required & ~args->given) != 0)
 		misuse("%s needs --%s", verb->name,
 		    options[ffs((int)wrong) - 1].name);
-	if (argc < verb->nwords || argc > verb->nwords + verb->nfolders)
+	if (argc < verb->nwords || argc > verb->nwords + verb->nfolders +
+	    verb->nfiles)
 		misuse("%s: expected %s %s", verb->name, verb->name,
 		    *verb->usage == '\0' ? "alone" : verb->usage);
 	for (i = 0; i < argc; i++)

@@ -201,6 +201,32 @@ flushed_below(struct flush *f)
 }
 
 /*
+ * Write the document of d at the next place of the round.  Where descriptors
+ * are missing the round is ended, for it holds one a folder, and d gets
+ * another try.  Returns 0, or -1 if something stayed dirty.
+ */
+static int
+write_one(struct flush *f, struct round *r, struct dirty *d)
+{
+	int one, rc = 0;
+
+	one = flush_one(f, r, d, &r->v[r->n]);
+	if (one == -1 && (errno == EMFILE || errno == ENFILE) &&
+	    r->nfolders > 0) {
+		flush_mark_again(f, &r->v[r->n]);
+		rc = flush_end_round(f, r);
+		one = flush_one(f, r, d, &r->v[r->n]);
+	}
+	if (one == 0)
+		r->n++;
+	else if (one == -1) {
+		flush_mark_again(f, &r->v[r->n]);
+		rc = -1;
+	}
+	return (rc);
+}
+
+/*
  * Write what is dirty now; what becomes dirty meanwhile waits for the next
  * pass.  Returns 0, or -1 if something stayed dirty.
  */
@@ -210,18 +236,13 @@ pass(struct flush *f, struct round *r)
 	struct journal_stats stats;
 	struct dirty *d;
 	size_t n;
-	int one, rc = 0;
+	int rc = 0;
 
 	journal_stats(f->store->journal, &stats);
 	f->seen = stats.bytes;
 	for (n = flush_count(f); n > 0 && (d = first_dirty(f)) != NULL; n--) {
-		one = flush_one(f, r, d, &r->v[r->n]);
-		if (one == 0)
-			r->n++;
-		else if (one == -1) {
-			flush_mark_again(f, &r->v[r->n]);
+		if (write_one(f, r, d) == -1)
 			rc = -1;
-		}
 		if ((r->n == FLUSH_ROUND || r->nfolders == FLUSH_ROUND) &&
 		    flush_end_round(f, r) == -1)
 			rc = -1;

@@ -426,6 +426,7 @@ store_free(struct store *s)
 	lock_fini(&s->tenants_lck);
 	free((char *)(uintptr_t)s->o.dir);
 	free(s);
+	sys_release();
 }
 
 struct store *
@@ -435,6 +436,7 @@ store_new(const struct store_options *o)
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return (NULL);
+	sys_reserve();
 	s->dirfd = s->journalfd = s->tenantsfd = s->quarantinefd = -1;
 	s->lockfd = -1;
 	s->o = *o;

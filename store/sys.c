@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,22 +15,124 @@
 
 #include "sys.h"
 
-/* The library's openat takes its mode as a variable argument. */
+/* See sys_reserve.  -1: given up, or nobody wants any. */
+#define RESERVE	2
+static _Atomic int	 reserve[RESERVE] = { -1, -1 };
+static _Atomic unsigned	 reserve_users;
+
+/* Close what is kept.  Returns whether there was any; keeps errno. */
+static bool
+reserve_give(size_t i)
+{
+	int error = errno, fd;
+
+	if ((fd = atomic_exchange(&reserve[i], -1)) != -1)
+		(void)close(fd);
+	errno = error;
+	return (fd != -1);
+}
+
+/* Have again what was given up; keeps errno. */
+static void
+reserve_take(void)
+{
+	int error = errno, fd, none;
+	size_t i;
+
+	for (i = 0; i < RESERVE && atomic_load(&reserve_users) > 0; i++) {
+		if (atomic_load(&reserve[i]) != -1)
+			continue;
+		if ((fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) == -1)
+			break;
+		/* Another thread may have been as quick. */
+		none = -1;
+		if (!atomic_compare_exchange_strong(&reserve[i], &none, fd))
+			(void)close(fd);
+	}
+	errno = error;
+}
+
+void
+sys_reserve(void)
+{
+	(void)atomic_fetch_add(&reserve_users, 1);
+	reserve_take();
+}
+
+void
+sys_release(void)
+{
+	size_t i;
+
+	if (atomic_fetch_sub(&reserve_users, 1) > 1)
+		return;
+	for (i = 0; i < RESERVE; i++)
+		(void)reserve_give(i);
+}
+
+/* What opens a file, of those two that are in the table. */
+typedef int open_call(int, const char *, int, mode_t);
+
 static int
-real_openat(int dirfd, const char *name, int flags, mode_t mode)
+open_spare(open_call *call, int dirfd, const char *name, int flags, mode_t mode)
+{
+	size_t i;
+	int fd;
+
+	fd = call(dirfd, name, flags, mode);
+	for (i = 0; fd == -1 && i < RESERVE && (errno == EMFILE ||
+	    errno == ENFILE); i++)
+		if (reserve_give(i))
+			fd = call(dirfd, name, flags, mode);
+	return (fd);
+}
+
+/* The library's take their mode as a variable argument. */
+static int
+call_openat(int dirfd, const char *name, int flags, mode_t mode)
 {
 	return (openat(dirfd, name, flags, mode));
 }
 
 static int
-real_flopenat(int dirfd, const char *name, int flags, mode_t mode)
+call_flopenat(int dirfd, const char *name, int flags, mode_t mode)
 {
 	return (flopenat(dirfd, name, flags, mode));
 }
 
+static int
+real_openat(int dirfd, const char *name, int flags, mode_t mode)
+{
+	return (open_spare(call_openat, dirfd, name, flags, mode));
+}
+
+static int
+real_flopenat(int dirfd, const char *name, int flags, mode_t mode)
+{
+	return (open_spare(call_flopenat, dirfd, name, flags, mode));
+}
+
+static int
+real_close(int fd)
+{
+	int rc = close(fd);
+
+	reserve_take();
+	return (rc);
+}
+
+static int
+real_closedir(DIR *dir)
+{
+	int rc = closedir(dir);
+
+	reserve_take();
+	return (rc);
+}
+
 const struct sys sys_real = {
 	.openat = real_openat,
-	.close = close,
+	.close = real_close,
 	.read = read,
 	.pread = pread,
 	.write = write,
@@ -46,7 +150,7 @@ const struct sys sys_real = {
 	.flopenat = real_flopenat,
 	.fdopendir = fdopendir,
 	.readdir = readdir,
-	.closedir = closedir,
+	.closedir = real_closedir,
 };
 
 const struct sys *sys = &sys_real;

@@ -39,6 +39,18 @@ struct sys {
 	int	 (*closedir)(DIR *);
 };
 
+/*
+ * Two descriptors are kept that nobody needs, as long as somebody asks for
+ * them: sys_reserve and sys_release, as often as each other.  When the table
+ * of descriptors is full (EMFILE, ENFILE), because connections have used it up,
+ * an openat or flopenat of sys_real gives one of them up and tries again; the
+ * next close or closedir takes it back.  So the journal and, one file after
+ * another, flush and loads go on.  If they cannot be had now, a later close
+ * gets them.
+ */
+void	 sys_reserve(void);
+void	 sys_release(void);
+
 /* The table in force; written only by tests, before any thread runs. */
 extern const struct sys	*sys;
 

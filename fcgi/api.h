@@ -15,7 +15,8 @@
  *	API_BUSY	store said STORE_BUSY: again when the journal moved
  *
  * A handler that returns other than API_DONE has changed nothing and is
- * called again from the start with the same request.
+ * called again from the start with the same request.  So is one that answered
+ * without a change, if its lsn cannot be waited for.
  */
 enum api_verdict { API_DONE, API_COLD, API_BUSY };
 

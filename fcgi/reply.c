@@ -343,8 +343,8 @@ void
 reply_unsure(struct reply *rep)
 {
 	reply_error(rep, 503, "outcome_unknown", NULL,
-	    "The store stopped writing before this was safe: its outcome is "
-	    "unknown. Please retry with the same Idempotency-Key.");
+	    "The disk did not take this in time: its outcome is unknown. "
+	    "Please retry with the same Idempotency-Key.");
 	reply_header(rep, "Retry-After", "1");
 	rep->lsn = 0;
 }

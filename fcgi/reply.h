@@ -12,7 +12,8 @@
 
 /*
  * The only maker of replies.  A handler fills one; the worker sends it when
- * lsn is durable, and replaces it by reply_unsure if that fails.
+ * lsn is durable.  If that fails, or takes too long, it replaces a change's by
+ * reply_unsure and has any other made again, from what is durable.
  */
 struct reply {
 	int		 status;
@@ -21,7 +22,8 @@ struct reply {
 	struct buf	 headers;	/* whole lines, CRLF ended */
 	struct buf	 body;		/* may be empty */
 	uint64_t	 lsn;		/* to be durable before it is sent */
-	bool		 is_change;	/* unsure when the journal breaks */
+	bool		 is_change;	/* unsure if that cannot be awaited;
+					   else it changed nothing */
 };
 
 void	 reply_init(struct reply *);
@@ -61,7 +63,8 @@ void	 reply_store_error(struct reply *, enum store_err, struct span id);
 /* 412 with the present version in message and ETag. */
 void	 reply_precondition(struct reply *, uint64_t version);
 
-/* The change's outcome is unknown: 503, Retry-After, retry with that key. */
+/* The change's outcome is unknown, as the journal broke or its sync hangs:
+ * 503, Retry-After, retry with that key. */
 void	 reply_unsure(struct reply *);
 
 /*

@@ -241,11 +241,17 @@ request_init(struct request *req, const struct edge *edge,
 }
 
 void
-request_fini(struct request *req)
+request_forget_caller(struct request *req)
 {
 	if (req->caller.tenant != NULL)
 		store_tenant_put(req->caller.tenant);
-	req->caller.tenant = NULL;
+	memset(&req->caller, 0, sizeof(req->caller));
+}
+
+void
+request_fini(struct request *req)
+{
+	request_forget_caller(req);
 }
 
 bool

@@ -89,6 +89,8 @@ struct request {
 int	 request_init(struct request *, const struct edge *, struct arena *,
 	    const struct pair *params, size_t nparams, struct span body,
 	    bool is_control);
+/* Nobody knows any more who asks: he is to be known again. */
+void	 request_forget_caller(struct request *);
 /* Give back what the request holds (the tenant), not the arena. */
 void	 request_fini(struct request *);
 

@@ -248,6 +248,7 @@ run_timers(struct worker *w)
 		listen_try(w);
 	if (!TAILQ_EMPTY(&w->busy) && w->busy_again <= w->now)
 		exchange_wake(w);
+	exchange_late(w);
 }
 
 static void
@@ -262,6 +263,7 @@ static int
 time_left(const struct worker *w)
 {
 	int64_t due = INT64_MAX;
+	const struct exchange *ex;
 	const struct conn *c;
 	int timer;
 
@@ -274,6 +276,8 @@ time_left(const struct worker *w)
 		sooner(&due, w->listen_again);
 	if (!TAILQ_EMPTY(&w->busy))
 		sooner(&due, w->busy_again);
+	if ((ex = TAILQ_FIRST(&w->waiting)) != NULL)
+		sooner(&due, ex->due);
 	if (due == INT64_MAX)
 		return (-1);
 	due -= w->now;
@@ -399,6 +403,7 @@ worker_init(struct worker *w, struct workers *pool)
 	TAILQ_INIT(&w->conns);
 	TAILQ_INIT(&w->dead);
 	TAILQ_INIT(&w->parked);
+	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->busy);
 	TAILQ_INIT(&w->spare);
 	for (timer = 0; timer < NTIMERS; timer++)

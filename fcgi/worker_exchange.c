@@ -17,8 +17,6 @@
 #define BUSY_MS		5000
 /* How often it is tried without news. */
 #define BUSY_AGAIN_MS	100
-/* Requests that one wake-up sees to before connections get their turn. */
-#define WAKE_MAX	256
 /* From here on a body is no matter for a loop: reading it as JSON takes about
  * a millisecond, and one of max_body half a second. */
 #define LARGE_BODY	((size_t)64 * 1024)
@@ -39,14 +37,13 @@ struct warm {
 	struct exchange	*ex;		/* the loop's; NULL if it was dropped */
 };
 
-static void exchange_run(struct exchange *);
 static void take_back(struct worker *);
 
 /* --- counting ----------------------------------------------------------- */
 
 _Static_assert(WRITING + 1 == TALLY_STATES, "each state has its gauge");
 
-static void
+void
 exchange_enter(struct exchange *ex, enum exchange_state state)
 {
 	struct tally *t = ex->conn->worker->tally;
@@ -134,20 +131,23 @@ exchange_drop(struct exchange *ex)
 	struct worker *w = c->worker;
 
 	c->ex = NULL;
-	ex->conn = NULL;
 	exchange_count(w, ex);
 	if (ex->state == AWAY) {
+		ex->conn = NULL;
 		ex->wire = c->wire;
 		c->wire = NULL;
 		return;
 	}
 	if (ex->state == PARKED)
-		TAILQ_REMOVE(&w->parked, ex, entry);
+		exchange_unpark(ex);
+	else if (ex->state == COLD)
+		exchange_unwait(ex);
 	else if (ex->state == BUSY)
 		TAILQ_REMOVE(&w->busy, ex, entry);
 	if (ex->warm != NULL)
 		ex->warm->ex = NULL;
 	ex->warm = NULL;
+	ex->conn = NULL;
 	exchange_recycle(w, ex);
 }
 
@@ -167,53 +167,12 @@ exchange_fini(struct worker *w)
 
 /* --- the reply ---------------------------------------------------------- */
 
-/* Make the response that goes out; the reply itself is not needed longer. */
-static void
+void
 exchange_write(struct exchange *ex)
 {
 	exchange_enter(ex, WRITING);
 	if (!reply_write(&ex->reply, &ex->req, &ex->response))
 		ex->conn->is_last = true;
-}
-
-/* The journal broke before the reply was safe. */
-static void
-exchange_unsure(struct exchange *ex)
-{
-	if (ex->reply.is_change)
-		reply_unsure(&ex->reply);
-	else
-		reply_store_error(&ex->reply, STORE_SICK,
-		    (struct span){ "", 0 });
-}
-
-/* Ask to be woken when lsn is durable, or when that has become impossible. */
-static void
-want(struct worker *w, uint64_t lsn)
-{
-	store_want(w->edge->store, w->waiter, lsn);
-	/* It may have broken just before, and then nobody writes. */
-	if (store_health(w->edge->store) != STORE_OK)
-		(void)eventfd_write(w->wake.fd, 1);
-}
-
-/* Keep the list in order: a later lsn mostly goes to the end. */
-static void
-exchange_park(struct exchange *ex)
-{
-	struct worker *w = ex->conn->worker;
-	struct exchange *before;
-
-	exchange_enter(ex, PARKED);
-	TAILQ_FOREACH_REVERSE(before, &w->parked, exchanges, entry)
-		if (before->reply.lsn <= ex->reply.lsn)
-			break;
-	if (before != NULL)
-		TAILQ_INSERT_AFTER(&w->parked, before, ex, entry);
-	else {
-		TAILQ_INSERT_HEAD(&w->parked, ex, entry);
-		want(w, ex->reply.lsn);
-	}
 }
 
 /* The reply is made: may it be seen yet? */
@@ -262,6 +221,7 @@ warm_start(struct exchange *ex)
 	}
 	ex->warm = warm;
 	exchange_enter(ex, COLD);
+	exchange_wait(ex);
 	return (true);
 }
 
@@ -274,6 +234,7 @@ warm_end(struct warm *warm)
 
 	if (ex != NULL) {
 		ex->warm = NULL;
+		exchange_unwait(ex);
 		/* That nothing is there, the handler says in its own words. */
 		if (warm->err == STORE_OK || warm->err == STORE_NOENT)
 			exchange_run(ex);
@@ -325,7 +286,7 @@ exchange_busy(struct exchange *ex)
 	}
 	exchange_enter(ex, BUSY);
 	busy_insert(w, ex);
-	want(w, UINT64_MAX);
+	exchange_want(w, UINT64_MAX);
 }
 
 /*
@@ -423,7 +384,7 @@ exchange_judge(struct exchange *ex, enum api_verdict verdict)
 	}
 }
 
-static void
+void
 exchange_run(struct exchange *ex)
 {
 	reply_start(&ex->reply, 0);
@@ -503,6 +464,8 @@ exchange_begin(struct conn *conn, int status)
 	ex->state = RUNNING;
 	counter_add(&conn->worker->tally->in_hand[RUNNING], 1);
 	ex->begun_us = conn->worker->now_us;
+	ex->due = conn->worker->now +
+	    (int64_t)conn->worker->edge->conf->request_timeout;
 	ex->sent = 0;
 	ex->rounds = 0;
 	ex->busy_until = 0;
@@ -522,30 +485,15 @@ exchange_begin(struct conn *conn, int status)
 
 /* --- waking ------------------------------------------------------------- */
 
-/* Let go those whose change, or what they saw, is safe now. */
-static void
-answer_parked(struct worker *w)
+/* The helper is still at it; what it reads is there for the next one. */
+void
+exchange_chill(struct exchange *ex)
 {
-	bool is_well = store_health(w->edge->store) == STORE_OK;
-	uint64_t durable = store_durable(w->edge->store);
-	struct exchange *ex;
-	int n;
-
-	for (n = 0; (ex = TAILQ_FIRST(&w->parked)) != NULL; n++) {
-		if (ex->reply.lsn > durable && is_well) {
-			want(w, ex->reply.lsn);
-			return;
-		}
-		if (n == WAKE_MAX) {
-			(void)eventfd_write(w->wake.fd, 1);
-			return;
-		}
-		TAILQ_REMOVE(&w->parked, ex, entry);
-		if (ex->reply.lsn > durable)
-			exchange_unsure(ex);
-		exchange_write(ex);
-		conn_reply(ex->conn);
-	}
+	exchange_unwait(ex);
+	ex->warm->ex = NULL;
+	ex->warm = NULL;
+	reply_store_error(&ex->reply, STORE_COLD, (struct span){ "", 0 });
+	exchange_write(ex);
 }
 
 /* What the helpers are done with. */
@@ -569,7 +517,7 @@ void
 exchange_wake(struct worker *w)
 {
 	take_back(w);
-	answer_parked(w);
+	exchange_parked(w);
 	if (is_worth_retrying(w))
 		retry_busy(w);
 }

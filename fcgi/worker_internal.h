@@ -20,7 +20,8 @@
 
 /*
  * For the files of worker alone: worker.c is the loop, worker_conn.c one
- * connection, worker_exchange.c one request and its reply.
+ * connection, worker_exchange.c one request and its reply, worker_park.c those
+ * that wait.
  *
  * All of it belongs to one worker's thread, but what is said to be shared.
  */
@@ -81,6 +82,9 @@ TAILQ_HEAD(conns, conn);
  *	RUNNING --COLD--> COLD --helper is done--> RUNNING
  *	RUNNING --BUSY--> BUSY --journal moved--> RUNNING
  *	RUNNING --DONE, lsn not durable--> PARKED --durable--> WRITING
+ *	PARKED --journal breaks, or too late: a change--> WRITING, unsure
+ *	                                      a read--> RUNNING, once more
+ *	COLD --too late--> WRITING
  *	RUNNING --DONE--> WRITING --all written--> (free)
  *
  * While it is AWAY a helper's thread works on it: the loop touches nothing of
@@ -104,7 +108,9 @@ struct exchange {
 	unsigned int	 rounds;	/* times it was cold */
 	int64_t		 busy_until;	/* BUSY: then 503 */
 	struct warm	*warm;		/* COLD: what the helper is at */
+	int64_t		 due;		/* PARKED, COLD: then it waits no more */
 	TAILQ_ENTRY(exchange) entry;	/* parked, busy or spare */
+	TAILQ_ENTRY(exchange) wait;	/* waiting */
 };
 TAILQ_HEAD(exchanges, exchange);
 
@@ -135,6 +141,7 @@ struct worker {
 	int		 give_fd;	/* the other end, shared */
 	struct conns	 timers[NTIMERS];
 	struct exchanges parked;	/* in order of lsn */
+	struct exchanges waiting;	/* parked and cold, in order of due */
 	struct exchanges busy;		/* in order of busy_until */
 	int64_t		 busy_again;	/* try them without news */
 	uint64_t	 busy_durable;	/* of the store when they were tried */
@@ -145,6 +152,8 @@ struct worker {
 	char		*input;		/* WORKER_INPUT bytes, of all conns */
 };
 #define WORKER_INPUT	((size_t)64 * 1024)
+/* Requests that one wake-up sees to before connections get their turn. */
+#define WAKE_MAX	256
 
 struct workers {
 	struct workers_options o;
@@ -190,7 +199,31 @@ bool	 exchange_begin(struct conn *, int status);
 void	 exchange_drop(struct exchange *);
 /* The journal moved, a helper is done, or time has passed. */
 void	 exchange_wake(struct worker *);
+/* Pass into that state. */
+void	 exchange_enter(struct exchange *, enum exchange_state);
+/* Dispatch it, from the start. */
+void	 exchange_run(struct exchange *);
+/* Make the response that goes out; the reply itself is not needed longer. */
+void	 exchange_write(struct exchange *);
+/* It was COLD for too long. */
+void	 exchange_chill(struct exchange *);
 /* Free what is spare, and what came back from helpers too late. */
 void	 exchange_fini(struct worker *);
+
+/* worker_park.c */
+
+/* Ask to be woken when lsn is durable, or when that has become impossible;
+ * UINT64_MAX: when anything moves. */
+void	 exchange_want(struct worker *, uint64_t lsn);
+/* Begin to wait until the exchange is due, and end it. */
+void	 exchange_wait(struct exchange *);
+void	 exchange_unwait(struct exchange *);
+/* Wait until its reply's lsn is durable, and end it. */
+void	 exchange_park(struct exchange *);
+void	 exchange_unpark(struct exchange *);
+/* Let go those whose change, or what they saw, is safe now, or never. */
+void	 exchange_parked(struct worker *);
+/* Answer those that have waited long enough. */
+void	 exchange_late(struct worker *);
 
 #endif /* !WORKER_INTERNAL_H */

@@ -98,6 +98,29 @@ store_health(struct store *s)
 	return (err);
 }
 
+static uint64_t late_lsn;
+
+void
+store_late(struct store *s, uint64_t lsn)
+{
+	(void)s;
+	lock_take(&lck);
+	if (lsn > late_lsn)
+		late_lsn = lsn;
+	lock_give(&lck);
+}
+
+/* What a reader of lsn is shown, as store.h has it. */
+static uint64_t
+shown(uint64_t lsn)
+{
+	lock_take(&lck);
+	if ((health != STORE_OK || late_lsn > durable) && lsn > durable)
+		lsn = durable;
+	lock_give(&lck);
+	return (lsn);
+}
+
 int
 store_subscribe(struct store *s, int efd, struct store_waiter **w_r)
 {
@@ -217,7 +240,7 @@ route_dispatch(struct request *req, struct reply *rep)
 		return (API_DONE);
 	}
 	rep->is_change = request_segment_is(req, 0, "change");
-	reply_wait(rep, n);
+	reply_wait(rep, rep->is_change ? n : shown(n));
 	buf_adds(&rep->body, req->is_control ? "control:" : "");
 	buf_add(&rep->body, req->body.p, req->body.len);
 	return (API_DONE);
@@ -260,7 +283,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	durable = 0;
+	durable = late_lsn = 0;
 	health = STORE_OK;
 	is_warm = is_busy = is_shut = false;
 	calls = warmed = 0;
@@ -510,7 +533,7 @@ parked_in_order(void **state)
 		client_close(c[i]);
 }
 
-/* What was not safe when the journal broke is not claimed, nor shown. */
+/* What was not safe when the journal broke is not claimed; reads go on. */
 static void
 journal_breaks(void **state)
 {
@@ -524,18 +547,106 @@ journal_breaks(void **state)
 	move(3, STORE_SICK);
 	assert_reply(safe, 200, "safe");
 	assert_reply(change, 503, "outcome_unknown");
-	assert_reply(read, 503, "storage_unavailable");
-	/* While it lasts: what is durable is shown, what is not waits not. */
+	/* It was run again, and shown what is durable. */
+	assert_reply(read, 200, "seen");
+	assert_int_equal(calls, 4);
+	/* While it lasts nothing waits, and nothing is run twice. */
 	send_to(safe, "/read/3", "seen");
 	assert_reply(safe, 200, "seen");
 	send_to(read, "/read/4", "seen");
-	assert_reply(read, 503, "storage_unavailable");
+	assert_reply(read, 200, "seen");
+	assert_int_equal(calls, 6);
+	send_to(change, "/change/4", "lost");
+	assert_reply(change, 503, "outcome_unknown");
 	move(4, STORE_OK);
 	send_to(read, "/read/4", "seen");
 	assert_reply(read, 200, "seen");
 	client_close(safe);
 	client_close(change);
 	client_close(read);
+}
+
+static void
+ask_with(struct client *c, const char *method, const char *uri)
+{
+	assert_int_equal(client_send_request(c, method, uri, NULL, "x", 1),
+	    0);
+}
+
+/* A disk that hangs: nobody waits longer than a request may. */
+static void
+sync_hangs(void **state)
+{
+	struct client *change, *get, *head, *refused, *more;
+
+	(void)state;
+	conf.request_timeout = 200;
+	restart();
+	change = dial();
+	get = dial();
+	head = dial();
+	refused = dial();
+	more = dial();
+	move(3, STORE_OK);
+	ask_with(more, "GET", "/read/3");
+	assert_reply(more, 200, "x");
+	assert_int_equal(calls, 1);
+	ask_with(change, "POST", "/change/4");
+	ask_with(get, "GET", "/read/4");
+	ask_with(head, "HEAD", "/read/4");
+	/* Refused for what is not durable: it is no reader. */
+	ask_with(refused, "POST", "/read/4");
+	assert_reply(change, 503, "outcome_unknown");
+	assert_reply(get, 200, "x");
+	assert_reply(head, 200, "");
+	assert_reply(refused, 503, "storage_unavailable");
+	assert_int_equal(late_lsn, 4);
+	assert_int_equal(calls, 7);
+	/* From now on reads do not wait at all; changes do. */
+	ask_with(get, "GET", "/read/4");
+	assert_reply(get, 200, "x");
+	assert_int_equal(calls, 8);
+	ask_with(change, "POST", "/change/5");
+	await(&calls, 9);
+	move(5, STORE_OK);
+	assert_reply(change, 200, "x");
+	/* It is as before. */
+	ask_with(get, "GET", "/read/6");
+	await(&calls, 10);
+	assert_true(is_silent(get, 5));
+	move(6, STORE_OK);
+	assert_reply(get, 200, "x");
+	assert_int_equal(calls, 10);
+	client_close(change);
+	client_close(get);
+	client_close(head);
+	client_close(refused);
+	client_close(more);
+}
+
+/* Nor for a helper whose disk hangs. */
+static void
+cold_for_long(void **state)
+{
+	struct client *c, *gone;
+
+	(void)state;
+	conf.request_timeout = 200;
+	restart();
+	c = dial();
+	gone = dial();
+	is_shut = true;
+	ask_with(c, "GET", "/cold");
+	ask_with(gone, "GET", "/cold");
+	await(&warmed, 2);
+	client_close(gone);
+	assert_reply(c, 503, "busy");
+	assert_served(c, "x");
+	is_warm = true;
+	is_shut = false;
+	ask_with(c, "GET", "/cold");
+	assert_reply(c, 200, "x");
+	client_close(c);
 }
 
 static void
@@ -1530,6 +1641,7 @@ main(void)
 		TEST(keep_alive), TEST(not_kept), TEST(one_byte_writes),
 		TEST(pipelined), TEST(parked_blocks_nobody),
 		TEST(parked_in_order), TEST(journal_breaks),
+		TEST(sync_hangs), TEST(cold_for_long),
 		TEST(abort_while_parked), TEST(gone_while_parked),
 		TEST(large_bodies_go_away),
 		TEST(large_bodies_wait_in_order), TEST(gone_while_away),

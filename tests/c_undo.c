@@ -736,6 +736,10 @@ repeats(void **state)
 	ch = change_of(CHANGE_CONVERSATION_UPDATE, "c1");
 	ch.if_version = 77;
 	refused(store_commit(s, t, &ch, &o), &o);
+	ch = change_of(CHANGE_CONVERSATION_IMPORT, "c1");
+	ch.metadata = (struct span){ "{}", 2 };
+	refused(store_commit(s, t, &ch, &o), &o);
+	ch = change_of(CHANGE_CONVERSATION_UPDATE, "c1");
 	/* A stranger is told nothing but what he may know. */
 	ch.user = "u2";
 	assert_int_equal(store_commit(s, t, &ch, &o), STORE_NOENT);

@@ -223,11 +223,13 @@ problems_unseen(struct problems *ps)
 void
 problems_excuse(struct problems *ps)
 {
-	struct problem *p;
+	struct problem *p, *next;
 
-	RB_FOREACH(p, problem_tree, &ps->tree)
-		if (is_unseen(ps, p))
-			p->level = LOG_LEVEL_INFO;
+	RB_FOREACH_SAFE(p, problem_tree, &ps->tree, next)
+		if (is_unseen(ps, p)) {
+			RB_REMOVE(problem_tree, &ps->tree, p);
+			problem_free(p);
+		}
 }
 
 /* --- telling ------------------------------------------------------------ */

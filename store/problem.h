@@ -52,7 +52,7 @@ void	 problem_note_label(struct store *, enum log_level, const char *label,
 void	 problems_again(struct problems *from, struct problems *to);
 /* How much of the damage noted of the journal was not seen before? */
 size_t	 problems_unseen(struct problems *);
-/* That is no damage, then: it never stood twice. */
+/* Forget that: it is the writing, for it never stood twice. */
 void	 problems_excuse(struct problems *);
 
 /* Tell all and forget it.  No lock may be held.  Returns 0, or -1 with errno

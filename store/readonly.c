@@ -254,6 +254,10 @@ readonly_open(const struct store_options *o, struct store **s_r)
 		(void)nanosleep(&pause, NULL);
 	}
 	problems_excuse(&s->problems);
+	if (s->has_moved)
+		problem_note(s, LOG_LEVEL_ERROR, "journal", "what they held, "
+		    "in this reading alone", "segments went while they were "
+		    "read: journal_keep is too short for it");
 	if (problem_tell(s) == -1) {
 		log_err("%s", s->o.dir);
 		store_free(s);

@@ -45,6 +45,8 @@ visit_batch(const struct segment_batch *b, void *arg)
 
 	if (v->report.is_copy)
 		v->is_copy = true;
+	if (v->report.damaged > 0 && v->bad_lsn == 0)
+		v->bad_lsn = b->lsn;
 	if (b->durable > v->durable)
 		v->durable = b->durable;
 	if (b->at > v->at)
@@ -90,21 +92,27 @@ replay_segment(struct recovery *v, struct found *f)
 {
 	struct segment_report *report = &v->report;
 	struct store *s = v->store;
+	char why[128];
 
 	v->left_out = false;
+	v->bad_lsn = 0;
 	(void)snprintf(v->file, sizeof(v->file), "journal/%s", f->name);
 	if (segment_read(s->journalfd, f->name, s->id, visit_batch, v,
 	    report) != 0)
 		return (unreadable_segment(v, f));
-	if (report->is_torn)
-		problem_note(s, LOG_LEVEL_INFO, v->file, NULL, "a torn batch "
-		    "at its end, never acknowledged, is left out");
+	/* A daemon may be writing it: who only reads says nothing. */
+	if (report->is_torn && !s->o.read_only)
+		log_info("%s: a torn batch at its end, never acknowledged, is "
+		    "left out", v->file);
 	if (report->damaged > 0 && report->is_copy)
 		problem_note(s, LOG_LEVEL_WARN, v->file, NULL, "holes in a "
 		    "copied segment: what they cut off is left out");
-	else if (report->damaged > 0)
-		quarantine_copy(s, s->journalfd, f->name, f->name,
-		    "it has damaged places; what can be read is applied");
+	else if (report->damaged > 0) {
+		(void)snprintf(why, sizeof(why), "it has damaged places, the "
+		    "first before change %" PRIu64 "; what can be read is "
+		    "applied", v->bad_lsn);
+		quarantine_copy(s, s->journalfd, f->name, f->name, why);
+	}
 	else if (v->left_out && !s->o.read_only)
 		/* For the day when the document is put back. */
 		quarantine_copy(s, s->journalfd, f->name, f->name,

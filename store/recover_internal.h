@@ -31,6 +31,7 @@ struct recovery {
 	int64_t		 at;		/* of the last batch; 0: none */
 	struct segment_report report;	/* of the segment being read */
 	char	 file[SEGMENT_NAME + 8];	/* its path in the store */
+	uint64_t bad_lsn;	/* behind its first damaged place; 0: none */
 	bool	 is_failed;	/* a record could not be applied; logged */
 	bool		 is_copy;	/* this one or one before is a copy */
 	bool		 has_hole;	/* that cut off changes */

@@ -156,8 +156,9 @@ tell_gap(struct recovery *v, const struct conversation *c)
 	    "behind its version %" PRIu64, c->id, c->tenant->name,
 	    c->version);
 	problem_note(v->store, v->is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
-	    "journal", v->is_copy ? NULL : lost, "changes of tenant %s, %s, "
-	    "are missing", c->tenant->name, c->id);
+	    "journal", v->is_copy ? NULL : lost, "tenant %s: %s: what follows "
+	    "version %" PRIu64 " is missing", c->tenant->name, c->id,
+	    c->version);
 }
 
 /*

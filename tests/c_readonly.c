@@ -4,6 +4,7 @@
  */
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -439,6 +440,187 @@ no_store(void **state)
 	assert_int_equal(state_count(dir, ".", ""), 0);
 }
 
+/* --- files in motion ---------------------------------------------------- */
+
+/*
+ * A table of calls in which a file changes between two readings: the opening
+ * of a name that holds motion.name is counted, and as many as motion.times
+ * find it gone, or with a bad byte, moving or not.
+ */
+static struct {
+	const char	*name;
+	int		 times;
+	bool		 is_gone;
+	bool		 is_moving;	/* another batch each time */
+	const char	*unlisted;	/* passed over in as many listings */
+	int		 opened;
+	int		 fd;
+} motion;
+
+static int
+motion_openat(int fd, const char *name, int flags, mode_t mode)
+{
+	int rc;
+
+	if (motion.name == NULL || strstr(name, motion.name) == NULL)
+		return (guard_openat(fd, name, flags, mode));
+	if (++motion.opened <= motion.times && motion.is_gone) {
+		errno = ENOENT;
+		return (-1);
+	}
+	rc = guard_openat(fd, name, flags, mode);
+	motion.fd = motion.opened <= motion.times ? rc : -1;
+	return (rc);
+}
+
+static ssize_t
+motion_read(int fd, void *p, size_t len)
+{
+	ssize_t n = before->read(fd, p, len);
+	static const char *const places[] = { "key-a", "\"x\"", "key-c" };
+	const char *place = places[motion.is_moving ? motion.opened % 3 : 0];
+	char *at;
+
+	if (fd == motion.fd && n > 0) {
+		at = memmem(p, (size_t)n, place, strlen(place));
+		assert_non_null(at);
+		*at ^= 1;
+		motion.fd = -1;
+	}
+	return (n);
+}
+
+static struct dirent *
+motion_readdir(DIR *d)
+{
+	struct dirent *e = before->readdir(d);
+
+	if (e == NULL || motion.unlisted == NULL || motion.times == 0 ||
+	    strstr(e->d_name, motion.unlisted) == NULL)
+		return (e);
+	motion.times--;
+	return (before->readdir(d));
+}
+
+static struct sight
+sight_in_motion(void)
+{
+	struct sight v = { .rc = -1 };
+	struct store *s;
+
+	guard_begin();
+	guard.openat = motion_openat;
+	guard.read = motion_read;
+	guard.readdir = motion_readdir;
+	if (open_only(dir, &v, &s) == 0) {
+		v.rc = store_each(s, NULL, on_conversation, &v);
+		assert_int_equal(store_close(s), 0);
+	}
+	guard_end();
+	memset(&motion, 0, sizeof(motion));
+	return (v);
+}
+
+/* What a daemon is about to write is no damage; what stays so is. */
+static void
+journal_in_motion(void **state)
+{
+	struct sight still, v;
+
+	(void)state;
+	crash(busy);
+	still = sight_of(dir);
+	assert_int_equal(still.damage + still.odd, 0);
+
+	motion.name = "0000000001";
+	motion.times = 1;
+	v = sight_in_motion();
+	assert_string_equal(string(&v.text), string(&still.text));
+	assert_int_equal(v.damage + v.odd, 0);
+	sight_fini(&v);
+
+	/* At another place each time: the last reading counts. */
+	motion.name = "0000000001";
+	motion.times = 1000;
+	motion.is_moving = true;
+	v = sight_in_motion();
+	assert_int_equal(v.rc, 0);
+	assert_int_equal(v.damage + v.odd, 0);
+	sight_fini(&v);
+
+	motion.name = "0000000001";
+	motion.times = 1000;
+	v = sight_in_motion();
+	assert_int_equal(v.rc, 0);
+	assert_true(v.damage >= 1);
+	assert_non_null(strstr(string(&v.told), "it has damaged places, the "
+	    "first before change 3;"));
+	sight_fini(&v);
+	sight_fini(&still);
+}
+
+/* Segments that go meanwhile are looked for again, but not for ever. */
+static void
+segment_gone(void **state)
+{
+	struct sight still, v;
+
+	(void)state;
+	crash(busy);
+	still = sight_of(dir);
+	motion.name = "0000000001";
+	motion.is_gone = true;
+	motion.times = 2;
+	v = sight_in_motion();
+	assert_string_equal(string(&v.text), string(&still.text));
+	assert_int_equal(v.damage + v.odd, 0);
+	sight_fini(&v);
+
+	motion.name = "0000000001";
+	motion.is_gone = true;
+	motion.times = 1000;
+	v = sight_in_motion();
+	assert_int_equal(v.rc, 0);
+	assert_true(v.damage >= 1);
+	assert_non_null(strstr(string(&v.told), "segments went while"));
+	sight_fini(&v);
+	sight_fini(&still);
+}
+
+/* A name that a listing passes over is there in the next; one that went is
+ * no damage. */
+static void
+names_in_motion(void **state)
+{
+	char journal[STATE_PATH + 16];
+	struct sight still, v;
+
+	(void)state;
+	crash(busy_and_flushed);
+	still = sight_of(dir);
+	motion.unlisted = "a.json";
+	motion.times = 1;
+	v = sight_in_motion();
+	assert_string_equal(string(&v.text), string(&still.text));
+	assert_int_equal(v.damage + v.odd, 0);
+	sight_fini(&v);
+
+	/* Without the journal, which knows of it too. */
+	(void)snprintf(journal, sizeof(journal), "%s/journal", dir);
+	state_remove(journal);
+	assert_int_equal(mkdir(journal, 0700), 0);
+	motion.name = "b.json";
+	motion.is_gone = true;
+	motion.times = 1;
+	v = sight_in_motion();
+	assert_int_equal(v.rc, 0);
+	assert_int_equal(v.damage + v.odd, 0);
+	assert_null(strstr(string(&v.text), "acme b "));
+	assert_non_null(strstr(v.text.data, "acme a "));
+	sight_fini(&v);
+	sight_fini(&still);
+}
+
 struct count {
 	size_t	 conversations;
 	size_t	 items;
@@ -512,7 +694,281 @@ no_memory(void **state)
 		else
 			assert_memory_equal(&c, &all, sizeof(c));
 	}
+	nomem_disarm();
 	assert_true(failed > 20);
+}
+
+/*
+ * Whichever call fails: it says so, or all is there all the same.  ENOENT is
+ * left out, for that is an answer.
+ */
+static void
+calls_fail(void **state)
+{
+	static const int errors[] = { EIO, EMFILE, EACCES };
+	struct count all, c;
+	size_t i;
+	int n, rc, forever;
+
+	(void)state;
+	crash(busy_flushed_busy);
+	assert_int_equal(count_all(&all), 0);
+	for (i = 0; i < 6; i++) {
+		forever = i % 2;
+		for (n = 1; ; n++) {
+			if (forever)
+				fault_arm_forever(FAULT_ANY, n, errors[i / 2]);
+			else
+				fault_arm(n, errors[i / 2]);
+			rc = count_all(&c);
+			if (!fault_fired())
+				break;
+			fault_disarm();
+			if (rc == 0 && c.problems == 0)
+				assert_memory_equal(&c, &all, sizeof(c));
+		}
+		fault_disarm();
+		assert_true(n > 20);
+		assert_memory_equal(&c, &all, sizeof(c));
+	}
+}
+
+/* --- a store in use ----------------------------------------------------- */
+
+#define WRITERS		4		/* conversations */
+
+/* What the daemon acknowledged, and whether it shall go on. */
+struct shared {
+	atomic_int	 acked[WRITERS];
+	atomic_bool	 stop;
+};
+
+static struct shared *
+share(void)
+{
+	struct shared *sh;
+
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(sh != MAP_FAILED);
+	memset(sh, 0, sizeof(*sh));
+	return (sh);
+}
+
+/* Appends in turn, writes documents and drops segments as it goes. */
+static void
+write_on(struct shared *sh)
+{
+	struct store_options o = state_options(dir);
+	struct store *s;
+	struct tenant *t;
+	char id[8], item[16];
+	pid_t holder;
+	int i, k;
+
+	o.flush_ms = 3;
+	o.keep_ms = 2000;
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	t = state_tenant(s, "acme");
+	for (k = 0; k < WRITERS; k++) {
+		(void)snprintf(id, sizeof(id), "w%d", k);
+		assert_int_equal(state_create(s, t, id, NULL, NULL, NULL), 0);
+	}
+	for (i = 0; !atomic_load(&sh->stop); i++) {
+		k = i % WRITERS;
+		(void)snprintf(id, sizeof(id), "w%d", k);
+		(void)snprintf(item, sizeof(item), "i%d", i / WRITERS);
+		assert_int_equal(state_append(s, t, id, item, item, NULL,
+		    NULL), 0);
+		atomic_store(&sh->acked[k], i / WRITERS + 1);
+	}
+	_exit(0);
+}
+
+static pid_t
+daemon_begin(struct shared *sh)
+{
+	pid_t pid;
+	int i;
+
+	assert_true((pid = fork()) != -1);
+	if (pid == 0) {
+		/* Whatever becomes of the test. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		write_on(sh);
+	}
+	for (i = 0; i < 20000 &&
+	    atomic_load(&sh->acked[WRITERS - 1]) == 0; i++)
+		(void)usleep(1000);
+	assert_true(i < 20000);
+	return (pid);
+}
+
+static void
+daemon_end(struct shared *sh, pid_t pid)
+{
+	int status;
+
+	atomic_store(&sh->stop, true);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	(void)munmap(sh, sizeof(*sh));
+}
+
+/* All that was acknowledged before, in order, without a hole. */
+static void
+holds(struct sight *v, const int *acked)
+{
+	char want[128];
+	const char *line, *p;
+	int i, k;
+
+	for (k = 0; k < WRITERS; k++) {
+		(void)snprintf(want, sizeof(want), "acme w%d ", k);
+		assert_non_null(line = strstr(string(&v->text), want));
+		p = line;
+		for (i = 0; (p = strstr(p, "\"id\":\"i")) != NULL &&
+		    p < strchr(line, '\n'); i++) {
+			p += 7;
+			assert_int_equal(strtol(p, NULL, 10), i);
+		}
+		assert_true(i >= acked[k]);
+	}
+}
+
+static void
+now_acked(const struct shared *sh, int acked[WRITERS])
+{
+	int k;
+
+	for (k = 0; k < WRITERS; k++)
+		acked[k] = atomic_load(&sh->acked[k]);
+}
+
+/* While a daemon writes: nothing acknowledged is missing, nothing damaged. */
+static void
+in_use(void **state)
+{
+	struct shared *sh = share();
+	struct sight v;
+	int i, acked[WRITERS];
+	pid_t pid;
+
+	(void)state;
+	pid = daemon_begin(sh);
+	for (i = 0; i < 40; i++) {
+		now_acked(sh, acked);
+		v = sight_of(dir);
+		assert_int_equal(v.rc, 0);
+		assert_string_equal(string(&v.told), "");
+		holds(&v, acked);
+		sight_fini(&v);
+	}
+	daemon_end(sh, pid);
+}
+
+/* A copy made meanwhile: the same, and what a daemon makes of it. */
+static void
+copied(void **state)
+{
+	struct shared *sh = share();
+	struct sight v, daemons;
+	int i, acked[WRITERS];
+	pid_t pid;
+
+	(void)state;
+	pid = daemon_begin(sh);
+	for (i = 0; i < 10; i++) {
+		now_acked(sh, acked);
+		state_copy(dir, side);
+		v = sight_of(side);
+		assert_int_equal(v.rc, 0);
+		assert_int_equal(v.damage, 0);
+		holds(&v, acked);
+		daemons = daemon_sight(side);
+		assert_string_equal(string(&v.text), string(&daemons.text));
+		sight_fini(&v);
+		sight_fini(&daemons);
+	}
+	daemon_end(sh, pid);
+}
+
+/* --- torn --------------------------------------------------------------- */
+
+/* Each line of text stands in all. */
+static void
+is_part(const char *text, const char *all)
+{
+	const char *end;
+	char *line;
+
+	for (; *text != '\0'; text = end + 1) {
+		end = strchr(text, '\n');
+		assert_non_null(line = strndup(text,
+		    (size_t)(end + 1 - text)));
+		if (strstr(all, line) == NULL)
+			fail_msg("%s is not in:\n%s", line, all);
+		free(line);
+	}
+}
+
+/* How many files does a daemon set aside that opens the copy? */
+static size_t
+daemon_finds(struct sight *v)
+{
+	struct store *s = state_open(side);
+	struct store_stats st;
+
+	v->rc = store_each(s, NULL, on_conversation, v);
+	store_stats(s, &st);
+	state_close(s);
+	return (st.quarantined);
+}
+
+/*
+ * Cut at every so many bytes: what a daemon would show is shown, and there is
+ * damage if it would set something aside.
+ */
+static void
+torn_file(const char *name, size_t step)
+{
+	struct sight v, daemons = { .rc = 0 };
+	char *p;
+	size_t len, at, aside;
+
+	assert_non_null(p = state_read(dir, name, &len));
+	if (len > 12000)
+		len = 12000;
+	for (at = 0; at < len; at += step) {
+		state_copy(dir, side);
+		state_write(side, name, p, at);
+		v = sight_of(side);
+		assert_int_equal(v.rc, 0);
+		aside = daemon_finds(&daemons);
+		is_part(string(&daemons.text), string(&v.text));
+		if ((v.damage > 0) != (aside > 0))
+			fail_msg("%s, %zu bytes: %zu set aside, but:\n%s",
+			    name, at, aside, string(&v.told));
+		sight_fini(&v);
+		sight_fini(&daemons);
+	}
+	free(p);
+}
+
+static void
+torn(void **state)
+{
+	char segment[256], once[256];
+
+	(void)state;
+	crash(busy_flushed_busy);
+	assert_true(state_find(dir, "journal", "0", segment));
+	torn_file(segment, 97);
+	torn_file("tenants/acme/tenant.json", 61);
+	torn_file("tenants/acme/conversations/a.json", 61);
+	torn_file("tenants/other/conversations/a.json", 61);
+	assert_true(state_find(dir, "tenants/acme/once", ".json", once));
+	torn_file(once, 61);
 }
 
 static int
@@ -549,7 +1005,14 @@ main(void)
 		TEST(visit_ends),
 		TEST(takes_no_change),
 		TEST(no_store),
+		TEST(journal_in_motion),
+		TEST(segment_gone),
+		TEST(names_in_motion),
 		TEST(no_memory),
+		TEST(calls_fail),
+		TEST(in_use),
+		TEST(copied),
+		TEST(torn),
 	};
 
 	fault_init();

@@ -203,7 +203,7 @@ test('what the journal makes good is not lost, but damaged', () => {
 	drop(copy);
 });
 
-test('a temporary file is nothing, a torn tail odd', async () => {
+test('a temporary file is nothing, nor is a torn tail', () => {
 	const copy = copyOf(it.store);
 	fs.writeFileSync(ofTenant(copy, 'conversations/.tmp-123'), 'half');
 	assert.equal(summary(check(copy)).odd, '0');
@@ -215,8 +215,7 @@ test('a temporary file is nothing, a torn tail odd', async () => {
 	fs.writeFileSync(last, bytes.subarray(0, end + 100));
 	const r = check(copy);
 	assert.equal(r.status, 0, r.all);
-	assert.equal(summary(r).odd, '1');
-	assert.match(r.out, /^journal\/\d+: a torn batch/m);
+	assert.equal(summary(r).odd, '0');
 	drop(copy);
 });
 

@@ -271,8 +271,7 @@ limited('descriptors run out (RLIMIT_NOFILE): who is connected is served, and ' 
 	assert.equal(it.ctl(['flush']).status, 0);
 	await until(() => JSON.parse(it.ctl(['-j', 'status']).out).dirty === 0);
 
-	const most = descriptors(it) + 8;
-	limit(it, 'nofile', most);
+	limit(it, 'nofile', descriptors(it) + 8);
 	const from = it.logText().length;
 	const crowd = Array.from({ length: 40 }, () => {
 		const s = net.connect(it.env.FCGI_SOCKET);
@@ -281,19 +280,18 @@ limited('descriptors run out (RLIMIT_NOFILE): who is connected is served, and ' 
 	});
 	await until(() => /accept paused/.test(it.logText().slice(from)),
 	    10_000, 'it is told that descriptors ran out');
-	const used = ticks(it);
+	/* Several segments are opened meanwhile, with what was kept back. */
 	const sent = [];
-	for (const end = Date.now() + 2_000; Date.now() < end;) {
+	for (let i = 0; i < 40; i++) {
 		const word = `n${++serial}`;
 		ok(await one('POST', `/conversations/${conv}/items`,
 		    { items: [user(`${word} ${'x'.repeat(20_000)}`)] }));
 		sent.push(word);
-		await sleep(20);
 	}
-	/* Several segments were opened meanwhile, with what was kept back. */
-	assert.ok(sent.length >= 40);
-	assert.equal(descriptors(it), most);
-	assert.ok(ticks(it) - used < 150 * patience, 'it does not spin');
+	/* Whoever waits for a descriptor does not spin. */
+	const used = ticks(it);
+	await sleep(1000);
+	assert.ok(ticks(it) - used < 50, `${ticks(it) - used} ticks`);
 	const told = it.logText().slice(from).match(/accept paused/g);
 	assert.ok(told.length <= 2, 'once for each worker');
 

@@ -1,3 +1,5 @@
+#include <bsd/string.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -5,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "identity.h"
 #include "log.h"
 #include "quarantine.h"
 #include "readonly.h"
@@ -171,6 +174,62 @@ open_folder(struct store *s, const char *name, const char *lost, int *fd_r)
 	return (0);
 }
 
+/* Its store.json is of no use, as why says: by its other files, then. */
+static int
+guess_identity(struct store *s, const char *why)
+{
+
+	switch (identity_guess(s->dirfd, s->id)) {
+	case 1:
+		problem_note(s, LOG_LEVEL_ERROR, IDENTITY_NAME, "no change, "
+		    "but no daemon opens the store", "%s", why);
+		return (0);
+	case 0:
+		log_errx("%s/" IDENTITY_NAME ": %s, and nothing else says "
+		    "which store it is", s->o.dir, why);
+		errno = EBADMSG;
+		return (-1);
+	default:
+		log_err("%s/" IDENTITY_NAME ": %s", s->o.dir, why);
+		return (-1);
+	}
+}
+
+/* Find out which store this is. */
+static int
+identify(struct store *s)
+{
+	struct identity id;
+	char why[DOCUMENT_WHY];
+	int state, error;
+
+	identity_init(&id);
+	state = identity_load(s->dirfd, &id, why);
+	error = state == DOCUMENT_NOMEM ? ENOMEM : errno;
+	(void)strlcpy(s->id, id.id, sizeof(s->id));
+	identity_fini(&id);
+	if (state == DOCUMENT_OK && why[0] != '\0')
+		problem_note(s, LOG_LEVEL_WARN, IDENTITY_NAME, NULL, "%s",
+		    why);
+	if (state == DOCUMENT_OK)
+		return (0);
+	if (state == DOCUMENT_BAD)
+		return (guess_identity(s, why));
+	if (state == DOCUMENT_NEWER) {
+		log_errx("%s/" IDENTITY_NAME ": %s", s->o.dir, why);
+		errno = EBADMSG;
+		return (-1);
+	}
+	if (error == ENOMEM) {
+		errno = error;
+		log_err("%s/" IDENTITY_NAME, s->o.dir);
+		return (-1);
+	}
+	(void)snprintf(why, sizeof(why), "it cannot be read: %s",
+	    strerror(error));
+	return (guess_identity(s, why));
+}
+
 static int
 count_file(const char *label, void *arg)
 {
@@ -184,8 +243,6 @@ count_file(const char *label, void *arg)
 static int
 read_in(struct store *s)
 {
-	struct identity id;
-	int rc;
 
 	s->dirfd = sys->openat(AT_FDCWD, s->o.dir,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -193,14 +250,8 @@ read_in(struct store *s)
 		log_err("open %s", s->o.dir);
 		return (-1);
 	}
-	identity_init(&id);
-	rc = store_identify(s, &id);
-	identity_fini(&id);
-	if (rc == -1) {
-		if (errno == ENOENT)
-			log_err("%s/" IDENTITY_NAME, s->o.dir);
+	if (identify(s) == -1)
 		return (-1);
-	}
 	if (open_folder(s, "tenants", "every document", &s->tenantsfd) == -1 ||
 	    open_folder(s, "journal", "every change that stands in no "
 	    "document", &s->journalfd) == -1 ||

@@ -210,46 +210,11 @@ refuse_identity(struct store *s, const char *why)
 	return (-1);
 }
 
-int
-store_identify(struct store *s, struct identity *i)
-{
-	char why[DOCUMENT_WHY];
-
-	switch (identity_load(s->dirfd, i, why)) {
-	case DOCUMENT_OK:
-		strlcpy(s->id, i->id, sizeof(s->id));
-		if (why[0] != '\0')
-			problem_note(s, LOG_LEVEL_WARN, IDENTITY_NAME, NULL,
-			    "%s", why);
-		return (0);
-	case DOCUMENT_BAD:
-		errno = EBADMSG;
-		return (refuse_identity(s, why));
-	case DOCUMENT_NEWER:
-		log_errx("%s/" IDENTITY_NAME ": %s", s->o.dir, why);
-		errno = EBADMSG;
-		return (-1);
-	case DOCUMENT_NOMEM:
-		errno = ENOMEM;
-		break;
-	default:
-		if (errno == ENOENT)
-			return (-1);
-	}
-	log_err("%s/" IDENTITY_NAME, s->o.dir);
-	return (-1);
-}
-
-/* Find out which store this is; an empty folder becomes a new one. */
+/* There is no store.json: an empty folder becomes a new store. */
 static int
-identify(struct store *s, struct identity *i)
+make_identity(struct store *s, struct identity *i)
 {
 
-	errno = 0;
-	if (store_identify(s, i) == 0)
-		return (0);
-	if (errno != ENOENT)
-		return (-1);
 	switch (sys_eachname(s->dirfd, visit_any, NULL)) {
 	case 0:
 		/* First of all: a store without its name is none. */
@@ -263,6 +228,34 @@ identify(struct store *s, struct identity *i)
 		return (refuse_identity(s, "it is missing in a folder that is "
 		    "not empty"));
 	}
+}
+
+/* Find out which store this is. */
+static int
+identify(struct store *s, struct identity *i)
+{
+	char why[DOCUMENT_WHY];
+
+	switch (identity_load(s->dirfd, i, why)) {
+	case DOCUMENT_OK:
+		strlcpy(s->id, i->id, sizeof(s->id));
+		if (why[0] != '\0')
+			log_warnx("%s/" IDENTITY_NAME ": %s", s->o.dir, why);
+		return (0);
+	case DOCUMENT_BAD:
+		return (refuse_identity(s, why));
+	case DOCUMENT_NEWER:
+		log_errx("%s/" IDENTITY_NAME ": %s", s->o.dir, why);
+		return (-1);
+	case DOCUMENT_NOMEM:
+		errno = ENOMEM;
+		break;
+	default:
+		if (errno == ENOENT)
+			return (make_identity(s, i));
+	}
+	log_err("%s/" IDENTITY_NAME, s->o.dir);
+	return (-1);
 }
 
 /* --- open and close ----------------------------------------------------- */

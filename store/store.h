@@ -87,11 +87,11 @@ int	 store_open(const struct store_options *o, struct store **s_r,
  * store may be in use by a daemon, stand on a medium that takes no writes, or
  * be a copy, also a torn one.  The journal is replayed into memory.  What is
  * damaged or cannot be read goes to on_problem, at once or when its tenant is
- * loaded, and the rest is there; -1 only if the folder, its store.json or
- * memory is missing.  What a daemon changes meanwhile is there or not; what
- * was acknowledged before is there.  Of the calls below those that read and
- * store_each are allowed, by one thread; store_commit is STORE_SICK; flush
- * and wait have nothing to do.
+ * loaded, and the rest is there; -1 only if the folder is no store or a newer
+ * rememberd's, or for want of memory.  What a daemon changes meanwhile is
+ * there or not; what was acknowledged before is there.  Of the calls below
+ * those that read and store_each are allowed, by one thread; store_commit is
+ * STORE_SICK; flush and wait have nothing to do.
  */
 /* Flush, sync, stop the threads, free.  No call may be running and no tenant
  * be held.  Returns 0, or -1 if something could not be written (logged).

@@ -54,9 +54,6 @@ struct store {
  * the flush's thread does not run. */
 struct store	*store_new(const struct store_options *);
 void		 store_free(struct store *);
-/* Read store.json, s->id from it.  Returns 0, or -1 with errno set after
- * logging why, but for ENOENT. */
-int		 store_identify(struct store *, struct identity *);
 
 /* The tenant of that name (borrowed; tenants stay), or NULL. */
 struct tenant	*store_find(struct store *, const char *name, size_t len);

@@ -444,7 +444,7 @@ no_store(void **state)
 
 /*
  * A table of calls in which a file changes between two readings: the opening
- * of a name that holds motion.name is counted, and as many as motion.times
+ * of motion.name is counted, and as many as motion.times
  * find it gone, or with a bad byte, moving or not.
  */
 static struct {
@@ -462,7 +462,7 @@ motion_openat(int fd, const char *name, int flags, mode_t mode)
 {
 	int rc;
 
-	if (motion.name == NULL || strstr(name, motion.name) == NULL)
+	if (motion.name == NULL || strcmp(name, motion.name) != 0)
 		return (guard_openat(fd, name, flags, mode));
 	if (++motion.opened <= motion.times && motion.is_gone) {
 		errno = ENOENT;
@@ -502,6 +502,9 @@ motion_readdir(DIR *d)
 	return (before->readdir(d));
 }
 
+/* The segment with the first changes. */
+#define FIRST	"00000000000000000001"
+
 static struct sight
 sight_in_motion(void)
 {
@@ -532,7 +535,7 @@ journal_in_motion(void **state)
 	still = sight_of(dir);
 	assert_int_equal(still.damage + still.odd, 0);
 
-	motion.name = "0000000001";
+	motion.name = FIRST;
 	motion.times = 1;
 	v = sight_in_motion();
 	assert_string_equal(string(&v.text), string(&still.text));
@@ -540,7 +543,7 @@ journal_in_motion(void **state)
 	sight_fini(&v);
 
 	/* At another place each time: the last reading counts. */
-	motion.name = "0000000001";
+	motion.name = FIRST;
 	motion.times = 1000;
 	motion.is_moving = true;
 	v = sight_in_motion();
@@ -548,7 +551,7 @@ journal_in_motion(void **state)
 	assert_int_equal(v.damage + v.odd, 0);
 	sight_fini(&v);
 
-	motion.name = "0000000001";
+	motion.name = FIRST;
 	motion.times = 1000;
 	v = sight_in_motion();
 	assert_int_equal(v.rc, 0);
@@ -568,7 +571,7 @@ segment_gone(void **state)
 	(void)state;
 	crash(busy);
 	still = sight_of(dir);
-	motion.name = "0000000001";
+	motion.name = FIRST;
 	motion.is_gone = true;
 	motion.times = 2;
 	v = sight_in_motion();
@@ -576,7 +579,7 @@ segment_gone(void **state)
 	assert_int_equal(v.damage + v.odd, 0);
 	sight_fini(&v);
 
-	motion.name = "0000000001";
+	motion.name = FIRST;
 	motion.is_gone = true;
 	motion.times = 1000;
 	v = sight_in_motion();
@@ -971,6 +974,38 @@ torn(void **state)
 	torn_file(once, 61);
 }
 
+/* Its store.json cut, or away: the other files say which store it is. */
+static void
+nameless(void **state)
+{
+	struct sight all, v;
+	char path[STATE_PATH + 16];
+	char *p;
+	size_t len, at;
+
+	(void)state;
+	crash(busy_flushed_busy);
+	all = sight_of(dir);
+	assert_non_null(p = state_read(dir, "store.json", &len));
+	for (at = 0; at < len; at += 7) {
+		state_write(dir, "store.json", p, at);
+		v = sight_of(dir);
+		assert_int_equal(v.rc, 0);
+		assert_int_equal(v.damage, 1);
+		assert_non_null(strstr(string(&v.told), "store.json: "));
+		assert_string_equal(string(&v.text), string(&all.text));
+		sight_fini(&v);
+	}
+	(void)snprintf(path, sizeof(path), "%s/store.json", dir);
+	assert_int_equal(unlink(path), 0);
+	v = sight_of(dir);
+	assert_int_equal(v.damage, 1);
+	assert_string_equal(string(&v.text), string(&all.text));
+	sight_fini(&v);
+	sight_fini(&all);
+	free(p);
+}
+
 static int
 setup(void **state)
 {
@@ -988,6 +1023,9 @@ teardown(void **state)
 {
 
 	(void)state;
+	if (sys == &guard)
+		guard_end();
+	nomem_disarm();
 	fault_disarm();
 	state_remove(dir);
 	state_remove(side);
@@ -1013,6 +1051,7 @@ main(void)
 		TEST(in_use),
 		TEST(copied),
 		TEST(torn),
+		TEST(nameless),
 	};
 
 	fault_init();

@@ -7,10 +7,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { suite, ok, refused, user, text, until, sleep } from './harness.mjs';
 import { documentOf, segments } from './documents.mjs';
-import { SickDisk, noSickDisk } from './sickdisk.mjs';
+import { SickDisk } from './sickdisk.mjs';
 
 /* Flushes are asked for, but for the one at the end. */
-const { test: plainTest, it } = suite({ skip: noSickDisk,
+const { test: plainTest, it } = suite({
 	include: 'flush_interval = "1h"\njournal_segment = "256K"\n' +
 	    'journal_keep = "1s"\n',
 	setup: async (instance) => {

@@ -5,11 +5,7 @@
 import { constants } from 'node:os';
 import fs from 'node:fs';
 import path from 'node:path';
-import { build, must, root, scratch, until } from './harness.mjs';
-
-/** The sanitizers want to be loaded first, and so does the library. */
-export const noSickDisk = /asan|sani/.test(build) &&
-    'the sanitizers do not go with a preloaded library';
+import { must, root, scratch, until } from './harness.mjs';
 
 let library;
 

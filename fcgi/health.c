@@ -30,7 +30,7 @@ add_reasons(const struct edge *edge, struct buf *out)
 {
 	if (atomic_load(&edge->tallies->is_stopping))
 		add_reason(out, "stopping");
-	switch (store_health(edge->store)) {
+	switch (store_ready(edge->store)) {
 	case STORE_OK:
 		break;
 	case STORE_FULL:

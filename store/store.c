@@ -19,6 +19,9 @@
 #include "store_internal.h"
 #include "sys.h"
 
+/* Of a small message's record. */
+#define READY_SIZE	((size_t)4096)
+
 static int
 tenant_cmp(const struct tenant *a, const struct tenant *b)
 {
@@ -524,6 +527,18 @@ store_health(struct store *s)
 
 	return (s->o.read_only ? STORE_OK :
 	    store_err_of(journal_error(s->journal)));
+}
+
+enum store_err
+store_ready(struct store *s)
+{
+	enum store_err err = STORE_OK;
+
+	if (!s->o.read_only)
+		err = store_err_of(journal_room(s->journal, READY_SIZE,
+		    false));
+	/* A batch that is full now is not full for long. */
+	return (err == STORE_BUSY ? STORE_OK : err);
 }
 
 enum store_err

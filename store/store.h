@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "histogram.h"
 #include "id.h"
 #include "item.h"
 #include "jsonscan.h"
@@ -371,6 +372,9 @@ uint64_t	 store_durable(struct store *);
 void		 store_late(struct store *, uint64_t lsn);
 /* STORE_OK, or why changes are refused now: STORE_FULL, STORE_SICK. */
 enum store_err	 store_health(struct store *);
+/* The same for what is not essential: also STORE_FULL while the journal works,
+ * but what is left of it is kept for deletions. */
+enum store_err	 store_ready(struct store *);
 /* Block until lsn is durable: STORE_OK or STORE_SICK.  Not for loops. */
 enum store_err	 store_wait(struct store *, uint64_t lsn);
 

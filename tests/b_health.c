@@ -18,7 +18,7 @@ FAKE_TENANT
 static enum store_err health;
 
 enum store_err
-store_health(struct store *s)
+store_ready(struct store *s)
 {
 	(void)s;
 	return (health);

@@ -105,6 +105,10 @@ onSmallDisk('a full disk: 507, reads and deletions go on, nothing is lost', 6 <<
 	assert.equal(it.ctl(['flush']).status, 0);
 	assert.ok(disk.fill() > 0);
 	const acked = await sendUntilFull(it, conv, 2000);
+	/* The journal works, and yet it is better not sent requests. */
+	const watch = await it.req('GET', '/readyz', { key: null, base: false });
+	assert.deepEqual([watch.status, watch.json?.reasons],
+	    [503, ['disk_full']]);
 
 	/* Readers notice nothing. */
 	holds(await texts(it, conv), acked);
@@ -125,6 +129,7 @@ onSmallDisk('a full disk: 507, reads and deletions go on, nothing is lost', 6 <<
 	assert.deepEqual(await texts(it, conv), acked);
 	refused(await it.req('GET', `/conversations/${doomed}`), 404);
 	ok(await send(it, conv, 'room'));
+	ok(await it.req('GET', '/readyz', { key: null, base: false }));
 });
 
 onSmallDisk('room is made on a full disk: it resumes by itself', 6 << 20,

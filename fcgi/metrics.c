@@ -21,9 +21,12 @@
 /* What the others are summed up under; no tenant can be called so. */
 #define OTHERS		"(others)"
 
-/* Bounds that are shown: 100 us to 50 s. */
+/* Bounds that are shown, by their place: 100 us to 50 s, up to 100 s, and up
+ * to 10000 changes. */
 #define FIRST_US	6
 #define LAST_US		23
+#define LAST_MS		15
+#define LAST_COUNT	12
 
 /* --- requests ----------------------------------------------------------- */
 
@@ -188,6 +191,21 @@ put_work(struct prom *p, const struct tallies *all)
 
 /* --- the store ---------------------------------------------------------- */
 
+/* A clock that was set does not make it negative. */
+static uint64_t
+age(int64_t ms)
+{
+	return (ms > 0 ? (uint64_t)ms : 0);
+}
+
+static void
+put_histogram(struct prom *p, const char *name, const char *help,
+    const struct histogram *h, uint64_t per, size_t first, size_t last)
+{
+	prom_family(p, name, PROM_HISTOGRAM, help);
+	prom_histogram(p, NULL, h, per, first, last);
+}
+
 static void
 put_journal(struct prom *p, const struct store_stats *s)
 {
@@ -212,15 +230,53 @@ put_journal(struct prom *p, const struct store_stats *s)
 	prom_one(p, "rememberd_journal_pending_records", PROM_GAUGE,
 	    "Changes made in memory that are not durable yet.",
 	    s->lsn > s->durable ? s->lsn - s->durable : 0, 1);
+	prom_one(p, "rememberd_journal_oldest_pending_seconds", PROM_GAUGE,
+	    "Age of the oldest of them.", age(s->pending_ms), 1000);
+	put_histogram(p, "rememberd_journal_fsync_duration_seconds",
+	    "Time that a batch's fdatasync took.", &s->sync_us, 1000000,
+	    FIRST_US, LAST_US);
+	put_histogram(p, "rememberd_journal_batch_records",
+	    "Changes in one batch.", &s->batch_records, 1, 0, LAST_COUNT);
+}
+
+/* What is kept of the journal, for copies and for the next start. */
+static void
+put_kept(struct prom *p, const struct store_stats *s)
+{
 	prom_one(p, "rememberd_journal_segments", PROM_GAUGE,
 	    "Segment files kept.", s->segments, 1);
+	prom_one(p, "rememberd_journal_kept_bytes", PROM_GAUGE,
+	    "Bytes of them.", s->kept_bytes, 1);
+	prom_one(p, "rememberd_journal_oldest_kept_seconds", PROM_GAUGE,
+	    "Age of the oldest change in them.", age(s->kept_ms), 1000);
+	prom_one(p, "rememberd_journal_copy_seconds", PROM_GAUGE,
+	    "How long a copy of the live store may take now.",
+	    age(s->copy_ms), 1000);
+	prom_one(p, "rememberd_journal_spare", PROM_GAUGE,
+	    "1 if the next segment is there, the reserve on a full disk.",
+	    s->reserve_error == 0, 1);
+}
+
+static void
+put_flush(struct prom *p, const struct store_stats *s)
+{
+	prom_one(p, "rememberd_dirty_documents", PROM_GAUGE,
+	    "Documents that the next flush will write.", s->dirty, 1);
+	put_histogram(p, "rememberd_flush_duration_seconds",
+	    "Time that a flush took.", &s->flush_ms, 1000, 0, LAST_MS);
+	prom_one(p, "rememberd_flush_failures_total", PROM_COUNTER,
+	    "Flushes after which a document was still to be written.",
+	    s->flush_failed, 1);
+	prom_one(p, "rememberd_documents_written_total", PROM_COUNTER,
+	    "Documents written by flushes.", s->written, 1);
+	prom_one(p, "rememberd_flush_lag_seconds", PROM_GAUGE,
+	    "Age of the oldest change that stands in no document.",
+	    age(s->lag_ms), 1000);
 }
 
 static void
 put_state(struct prom *p, const struct store_stats *s)
 {
-	prom_one(p, "rememberd_dirty_documents", PROM_GAUGE,
-	    "Documents that the next flush will write.", s->dirty, 1);
 	prom_one(p, "rememberd_tenants", PROM_GAUGE, "Tenants.", s->tenants,
 	    1);
 	prom_one(p, "rememberd_tenants_open", PROM_GAUGE,
@@ -326,6 +382,8 @@ api_metrics(struct request *req, struct reply *rep)
 	put_durations(&p, edge->tallies);
 	put_work(&p, edge->tallies);
 	put_journal(&p, &s);
+	put_kept(&p, &s);
+	put_flush(&p, &s);
 	put_state(&p, &s);
 	if (!put_tenants(&p, edge->store))
 		rep->body.failed = true;

@@ -24,6 +24,7 @@ flush_new(struct store *s)
 	cond_init(&f->done);
 	TAILQ_INIT(&f->list);
 	TAILQ_INIT(&f->holds);
+	f->oldest = INT64_MAX;
 	return (f);
 }
 
@@ -80,7 +81,10 @@ flush_mark(struct flush *f, struct dirty *d, uint64_t lsn)
 		return;
 	}
 	d->first = lsn;
+	d->since = sys_monotonic_ms();
 	d->is_listed = true;
+	if (d->since < f->oldest)
+		f->oldest = d->since;
 	TAILQ_INSERT_TAIL(&f->list, d, link);
 	f->n++;
 	flush_assert_state(f);
@@ -164,8 +168,8 @@ first_dirty(struct flush *f)
 	return (d);
 }
 
-uint64_t
-flush_unmark(struct flush *f, struct dirty *d)
+void
+flush_unmark(struct flush *f, struct dirty *d, struct written *w)
 {
 
 	lock_take(&f->lck);
@@ -174,13 +178,27 @@ flush_unmark(struct flush *f, struct dirty *d)
 	d->is_listed = false;
 	f->n--;
 	flush_assert_state(f);
+	w->first = d->first;
+	w->since = d->since;
 	lock_give(&f->lck);
-	return (d->first);
+}
+
+void
+flush_stats(struct flush *f, struct flush_stats *stats)
+{
+
+	lock_take(&f->lck);
+	*stats = f->stats;
+	stats->dirty = f->n;
+	stats->lag_ms = f->oldest == INT64_MAX ? 0 :
+	    sys_monotonic_ms() - f->oldest;
+	lock_give(&f->lck);
 }
 
 /* --- passes ------------------------------------------------------------- */
 
-/* Below this lsn everything stands in a document, and nothing is held. */
+/* Below this lsn everything stands in a document, and nothing is held.  Sets
+ * oldest anew. */
 static uint64_t
 flushed_below(struct flush *f)
 {
@@ -190,9 +208,13 @@ flushed_below(struct flush *f)
 
 	lock_take(&f->lck);
 	below = journal_next(f->store->journal);
-	TAILQ_FOREACH(d, &f->list, link)
+	f->oldest = INT64_MAX;
+	TAILQ_FOREACH(d, &f->list, link) {
 		if (d->first < below)
 			below = d->first;
+		if (d->since < f->oldest)
+			f->oldest = d->since;
+	}
 	TAILQ_FOREACH(h, &f->holds, link)
 		if (h->lsn < below)
 			below = h->lsn;
@@ -249,6 +271,8 @@ pass(struct flush *f, struct round *r)
 	}
 	if (flush_end_round(f, r) == -1)
 		rc = -1;
+	if (rc == 0 && log_ends(&f->told))
+		log_info("flush: all documents are written again");
 	journal_retire(f->store->journal, flushed_below(f),
 	    f->store->o.keep_ms);
 	sweep(f->store);
@@ -294,19 +318,25 @@ run(void *arg)
 	struct flush *f = arg;
 	struct round *r;
 	uint64_t goal;
+	int64_t begun;
 	bool go_on;
 	int rc;
 
 	do {
 		go_on = wait_due(f, &goal);
+		begun = sys_monotonic_ms();
 		/* A fresh one each time: an idle flush holds no memory. */
 		if ((r = calloc(1, sizeof(*r))) == NULL) {
-			log_warn("flush");
+			if (log_begins(&f->told, errno))
+				log_warn("flush");
 			rc = -1;
 		} else
 			rc = pass(f, r);
 		free(r);
 		lock_take(&f->lck);
+		histogram_add(&f->stats.duration_ms,
+		    (uint64_t)(sys_monotonic_ms() - begun));
+		f->stats.failed += rc == -1;
 		f->finished = goal;
 		f->rc = rc;
 		flush_assert_state(f);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "histogram.h"
+
 /*
  * The flush writes what changed since the last one.
  *
@@ -29,6 +31,8 @@ struct dirty {
 	enum dirty_kind	 kind;		/* [I] */
 	bool		 is_listed;	/* [d] */
 	uint64_t	 first;		/* [d] least lsn not yet written */
+	int64_t		 since;		/* [d] monotonic ms, of the oldest
+					   change not yet written */
 };
 
 /* What has no document yet, but needs the journal from lsn on; 0: nothing. */
@@ -79,5 +83,17 @@ int	 flush_now(struct flush *);
 void	 flush_soon(struct flush *);
 /* How many documents are dirty? */
 size_t	 flush_count(struct flush *);
+
+/* Figures for metrics, since the start. */
+struct flush_stats {
+	struct histogram duration_ms;	/* of all passes */
+	uint64_t	 written;	/* documents */
+	uint64_t	 failed;	/* passes that left something dirty */
+	size_t		 dirty;		/* documents, now */
+	int64_t		 lag_ms;	/* since the oldest change that stands
+					   in no document, as of the last pass;
+					   0: none */
+};
+void	 flush_stats(struct flush *, struct flush_stats *);
 
 #endif /* !FLUSH_H */

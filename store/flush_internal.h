@@ -7,6 +7,7 @@
 
 #include "flush.h"
 #include "lock.h"
+#include "log.h"
 
 /* For flush.c, the list and its thread, and flush_write.c, the documents. */
 
@@ -38,12 +39,17 @@ struct flush {
 	bool		 stop;		/* [d] */
 	int		 rc;		/* [d] of the last pass */
 	uint64_t	 seen;		/* [w] journal bytes at the last pass */
+	struct log_told	 told;		/* [w] failures, until all is written */
+	struct flush_stats stats;	/* [d] */
+	int64_t		 oldest;	/* [d] least since of the list, or
+					   earlier; INT64_MAX: it is empty */
 };
 
 /* One document written in this round, its folder not yet synced. */
 struct written {
 	struct dirty	*dirty;
 	uint64_t	 first;		/* as it was when it was taken */
+	int64_t		 since;		/* so was this */
 	int64_t		 once_from;	/* so was this, of DIRTY_ONCE */
 	int		 folder;	/* index into round.folders, or -1 */
 };
@@ -64,15 +70,16 @@ struct round {
 
 /* flush.c */
 
-/* Take d off; its object's lock is held.  Returns its least lsn. */
-uint64_t flush_unmark(struct flush *, struct dirty *);
+/* Take d off and note in w what it was marked with; its object's lock is
+ * held. */
+void	 flush_unmark(struct flush *, struct dirty *d, struct written *w);
 
 /* flush_write.c; all in the flush's thread. */
 
 /*
  * Write the document of what is dirty, which comes off the list, and fill in
- * w, a place of the round.  Returns 0 written, 1 nothing to write, -1 failed
- * and logged.  Blocks.
+ * w, a place of the round.  Returns 0 written, 1 nothing to write, -1 failed,
+ * with errno set.  Blocks.
  */
 int	 flush_one(struct flush *, struct round *, struct dirty *,
 	    struct written *w);

@@ -32,6 +32,10 @@ flush_mark_again(struct flush *f, const struct written *w)
 	}
 	lock_take(&f->lck);
 	flush_mark(f, w->dirty, w->first);
+	if (w->since < w->dirty->since)
+		w->dirty->since = w->since;
+	if (w->since < f->oldest)
+		f->oldest = w->since;
 	lock_give(&f->lck);
 }
 
@@ -71,14 +75,15 @@ int
 flush_end_round(struct flush *f, struct round *r)
 {
 	struct folder *d;
-	size_t i;
+	size_t i, written = 0;
 	int rc = 0;
 
 	for (i = 0; i < r->nfolders; i++) {
 		d = &r->folders[i];
 		if (atomicfile_sync(d->fd) == -1) {
-			log_warn("flush: sync folder of tenant %s",
-			    d->tenant->name);
+			if (log_begins(&f->told, errno))
+				log_warn("flush: sync folder of tenant %s",
+				    d->tenant->name);
 			d->is_bad = true;
 			rc = -1;
 		}
@@ -87,6 +92,11 @@ flush_end_round(struct flush *f, struct round *r)
 	for (i = 0; i < r->n; i++)
 		if (r->folders[r->v[i].folder].is_bad)
 			flush_mark_again(f, &r->v[i]);
+		else
+			written++;
+	lock_take(&f->lck);
+	f->stats.written += written;
+	lock_give(&f->lck);
 	r->n = r->nfolders = 0;
 	return (rc);
 }
@@ -95,7 +105,7 @@ flush_end_round(struct flush *f, struct round *r)
 
 /*
  * Put what was encoded in its place, once the journal holds all of it.
- * Returns 0, or -1 logged.
+ * Returns 0, or -1 with errno set and logged, where it is news.
  */
 static int
 put(struct flush *f, struct round *r, struct tenant *t, enum dirty_kind kind,
@@ -106,8 +116,9 @@ put(struct flush *f, struct round *r, struct tenant *t, enum dirty_kind kind,
 		errno = ENOMEM;
 		goto failed;
 	}
+	/* That the journal is broken, it tells itself. */
 	if (journal_wait(f->store->journal, lsn) == -1)
-		goto failed;
+		return (-1);
 	if ((w->folder = round_folder(f, r, t, kind)) == -1)
 		goto failed;
 	if (atomicfile_put(r->folders[w->folder].fd, name, b->data,
@@ -116,7 +127,9 @@ put(struct flush *f, struct round *r, struct tenant *t, enum dirty_kind kind,
 	return (0);
 
 failed:
-	log_warn("flush: tenant %s: write %s", t->name, name);
+	if (log_begins(&f->told, errno))
+		log_warn("flush: tenant %s: write %s; it stays in the journal",
+		    t->name, name);
 	return (-1);
 }
 
@@ -130,7 +143,7 @@ flush_conversation(struct flush *f, struct round *r, struct conversation *c,
 	int rc;
 
 	lock_take(&c->lck);
-	w->first = flush_unmark(f, &c->dirty);
+	flush_unmark(f, &c->dirty, w);
 	lsn = c->lsn;
 	/* The file of a damaged one is set aside; there is nothing to write. */
 	if (c->is_damaged) {
@@ -157,7 +170,7 @@ flush_tenant(struct flush *f, struct round *r, struct tenant *t,
 	int rc;
 
 	lock_take(&t->lck);
-	w->first = flush_unmark(f, &t->dirty);
+	flush_unmark(f, &t->dirty, w);
 	lsn = t->lsn;
 	document_tenant(t, f->store->id, &b);
 	lock_give(&t->lck);
@@ -202,7 +215,7 @@ flush_once(struct flush *f, struct round *r, struct tenant *t,
 	int rc = 0;
 
 	lock_take(&t->lck);
-	w->first = flush_unmark(f, &t->dirty_once);
+	flush_unmark(f, &t->dirty_once, w);
 	from = w->once_from = t->once_from;
 	t->once_from = INT64_MAX;
 	while ((from = next_once(t, from)) != INT64_MAX) {

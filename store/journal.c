@@ -309,8 +309,10 @@ journal_append(struct journal *j, const struct iovec *iov, int iovcnt,
 	*lsn_r = j->next++;
 
 	/* The committer sleeps only while filling is empty. */
-	if (j->filling->nruns == 1 && j->filling->runs[0].count == 1)
+	if (j->filling->nruns == 1 && j->filling->runs[0].count == 1) {
+		j->filling->since = sys_monotonic_ms();
 		cond_signal(&j->more);
+	}
 	journal_assert_state(j);
 	lock_give(&j->lck);
 	return (0);
@@ -469,6 +471,10 @@ journal_stats(struct journal *j, struct journal_stats *stats)
 		if (k->first != 0)
 			stats->newest_lsn = k->last;
 	}
+	if (j->draining->nruns > 0)
+		stats->pending_ms = sys_monotonic_ms() - j->draining->since;
+	else if (j->filling->nruns > 0)
+		stats->pending_ms = sys_monotonic_ms() - j->filling->since;
 	stats->reserve_error = reserve_error(j);
 	stats->keep_ms = j->keep_ms;
 	strlcpy(stats->open, j->open == NULL ? "" : j->open->name,

@@ -180,6 +180,8 @@ struct journal_stats {
 	uint64_t	 oldest_lsn;	/* in those files, */
 	uint64_t	 newest_lsn;	/* and the newest; 0: no record */
 	int64_t		 oldest_ms;	/* since the oldest was written; 0 */
+	int64_t		 pending_ms;	/* since the oldest that is not durable
+					 * was appended; 0: none */
 	int64_t		 keep_ms;	/* how long a copy may take now: what
 					 * journal_retire is told, less while
 					 * the disk is short of its reserve;

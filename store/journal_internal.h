@@ -8,6 +8,7 @@
 #include "buf.h"
 #include "id.h"
 #include "lock.h"
+#include "log.h"
 #include "segment.h"
 
 #include "journal.h"
@@ -30,6 +31,7 @@ struct batch {
 	struct run	*runs;
 	size_t		 nruns;
 	size_t		 size;		/* of the array */
+	int64_t		 since;		/* of its first append, monotonic ms */
 };
 
 /* A segment file that was not retired yet. */
@@ -122,6 +124,8 @@ struct journal {
 	uint64_t	 rotated;	/* [m] of those, tried */
 	int		 rotate_error;	/* [m] of the last */
 	bool		 is_short;	/* [m] less is free than the reserve */
+	struct log_told	 told;		/* segments that cannot be removed; of
+					 * the caller of journal_retire */
 	int64_t		 keep_ms;	/* [m] how long a copy may take now */
 	struct journal_stats stats;	/* [m] what is only counted */
 

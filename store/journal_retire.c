@@ -61,16 +61,20 @@ first_to_go(struct journal *j, int64_t now, int64_t keep_ms)
  * file is gone already.
  */
 static int
-remove_file(const struct journal *j, const char *name)
+remove_file(struct journal *j, const char *name)
 {
 	if (sys->unlinkat(j->dirfd, name, 0) == -1 && errno != ENOENT) {
-		log_warn("remove journal/%s", name);
+		if (log_begins(&j->told, errno))
+			log_warn("remove journal/%s", name);
 		return (-1);
 	}
 	if (sys->fsync(j->dirfd) == -1) {
-		log_warn("sync journal after removing %s", name);
+		if (log_begins(&j->told, errno))
+			log_warn("sync journal after removing %s", name);
 		return (-1);
 	}
+	if (log_ends(&j->told))
+		log_info("journal/%s and older are removed again", name);
 	return (0);
 }
 

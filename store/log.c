@@ -169,3 +169,30 @@ LOG_FUNCTION(log_errx, LOG_LEVEL_ERROR, 0)
 LOG_FUNCTION(log_warnx, LOG_LEVEL_WARN, 0)
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO, 0)
 LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG, 0)
+
+/* --- what lasts --------------------------------------------------------- */
+
+bool
+log_begins(struct log_told *told, int error)
+{
+	const unsigned int n = (unsigned int)error % (sizeof(told->errors) * 8);
+	uint64_t *word = &told->errors[n / 64];
+	const uint64_t bit = UINT64_C(1) << n % 64;
+	const bool is_new = (*word & bit) == 0;
+
+	*word |= bit;
+	return (is_new);
+}
+
+bool
+log_ends(struct log_told *told)
+{
+	size_t i;
+	bool was_told = false;
+
+	for (i = 0; i < sizeof(told->errors) / sizeof(told->errors[0]); i++) {
+		was_told |= told->errors[i] != 0;
+		told->errors[i] = 0;
+	}
+	return (was_told);
+}

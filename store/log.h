@@ -2,6 +2,8 @@
 #define LOG_H
 
 #include <bsd/sys/cdefs.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /*
  * The log: one line an event on standard error,
@@ -28,5 +30,20 @@ void	 log_errx(const char *fmt, ...) __printflike(1, 2);
 void	 log_warnx(const char *fmt, ...) __printflike(1, 2);
 void	 log_info(const char *fmt, ...) __printflike(1, 2);
 void	 log_debug(const char *fmt, ...) __printflike(1, 2);
+
+/*
+ * For what is tried again and again: a failure is told when it begins and when
+ * it ends, not each time.  Zeroed memory has told nothing.  Not thread safe.
+ *
+ *	failed:		if (log_begins(&told, errno)) log_warn(...);
+ *	all is well:	if (log_ends(&told)) log_info(...);
+ */
+struct log_told {
+	uint64_t	 errors[3];	/* a bit an errno */
+};
+/* Is this errno new since the last log_ends?  Keeps errno. */
+bool	 log_begins(struct log_told *, int error);
+/* Was there any?  Forgets it. */
+bool	 log_ends(struct log_told *);
 
 #endif /* !LOG_H */

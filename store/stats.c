@@ -42,26 +42,52 @@ count_tenants(struct store *s, struct store_stats *st)
 	free(v);
 }
 
-void
-store_stats(struct store *s, struct store_stats *st)
+static void
+read_journal(struct store *s, struct store_stats *st)
 {
-	struct journal_stats js = { 0 };
+	struct journal_stats js;
 
-	memset(st, 0, sizeof(*st));
-	strlcpy(st->store_id, s->id, sizeof(st->store_id));
-	st->lsn = s->read_lsn;
-	js.segments = s->read_segments;
-	if (!s->o.read_only) {
-		st->lsn = journal_next(s->journal) - 1;
-		journal_stats(s->journal, &js);
-		st->error = journal_error(s->journal);
-	}
-	st->durable = store_durable(s);
+	journal_stats(s->journal, &js);
+	st->lsn = journal_next(s->journal) - 1;
+	st->error = journal_error(s->journal);
 	st->segments = js.segments;
 	st->records = js.records;
 	st->batches = js.batches;
 	st->bytes = js.bytes;
-	st->dirty = flush_count(s->flush);
+	st->reserve_error = js.reserve_error;
+	st->sync_us = js.sync_us;
+	st->batch_records = js.batch_records;
+	st->kept_bytes = js.kept_bytes;
+	st->kept_ms = js.oldest_ms;
+	st->pending_ms = js.pending_ms;
+	/* Until the first flush has said how long, it is as configured. */
+	st->copy_ms = js.keep_ms < s->o.keep_ms ? js.keep_ms : s->o.keep_ms;
+}
+
+static void
+read_flush(struct store *s, struct store_stats *st)
+{
+	struct flush_stats fs;
+
+	flush_stats(s->flush, &fs);
+	st->dirty = fs.dirty;
+	st->flush_ms = fs.duration_ms;
+	st->flush_failed = fs.failed;
+	st->written = fs.written;
+	st->lag_ms = fs.lag_ms;
+}
+
+void
+store_stats(struct store *s, struct store_stats *st)
+{
+
+	memset(st, 0, sizeof(*st));
+	strlcpy(st->store_id, s->id, sizeof(st->store_id));
+	st->lsn = s->read_lsn;
+	if (!s->o.read_only)
+		read_journal(s, st);
+	st->durable = store_durable(s);
+	read_flush(s, st);
 	st->conversations = atomic_load(&s->nconversations);
 	st->quarantined = atomic_load(&s->nquarantined);
 	count_tenants(s, st);

@@ -412,6 +412,19 @@ struct store_stats {
 	uint64_t	 bytes;		/* of both */
 	int		 error;		/* 0, or the errno that broke the
 					   journal */
+	int		 reserve_error;	/* 0: the spare segment is there;
+					   EAGAIN: soon; else why it is not */
+	struct histogram sync_us;	/* fdatasync of the journal */
+	struct histogram batch_records;
+	size_t		 kept_bytes;	/* of the segments */
+	int64_t		 kept_ms;	/* age of the oldest change in them */
+	int64_t		 pending_ms;	/* and of the oldest not durable yet */
+	int64_t		 copy_ms;	/* how long a copy may take now */
+	struct histogram flush_ms;	/* passes */
+	uint64_t	 flush_failed;	/* of them: something stayed dirty */
+	uint64_t	 written;	/* documents */
+	int64_t		 lag_ms;	/* age of the oldest change that stands
+					   in no document */
 	size_t		 segments;
 	size_t		 quarantined;	/* files set aside since the start; if
 					   read only: that lie there */

@@ -264,8 +264,34 @@ the_store(void **state)
 	stats = (struct store_stats){ .lsn = 50, .durable = 47, .dirty = 6,
 		.segments = 2, .records = 40, .batches = 9, .bytes = 12345,
 		.tenants = 3, .tenants_open = 1, .conversations = 8,
-		.quarantined = 4 };
+		.quarantined = 4, .reserve_error = EAGAIN, .kept_bytes = 99,
+		.kept_ms = 7001, .pending_ms = 2, .copy_ms = 3600000,
+		.flush_failed = 5, .written = 66, .lag_ms = -1 };
+	histogram_add(&stats.sync_us, 1234);
+	histogram_add(&stats.batch_records, 3);
+	histogram_add(&stats.flush_ms, 1500);
 	scrape();
+	assert_line("rememberd_journal_spare 0");
+	assert_line("rememberd_journal_kept_bytes 99");
+	assert_line("rememberd_journal_oldest_kept_seconds 7.001");
+	assert_line("rememberd_journal_oldest_pending_seconds 0.002");
+	assert_line("rememberd_journal_copy_seconds 3600");
+	assert_line("rememberd_journal_fsync_duration_seconds_sum 0.001234");
+	assert_line("rememberd_journal_fsync_duration_seconds_bucket"
+	    "{le=\"0.0001\"} 0");
+	assert_line("rememberd_journal_fsync_duration_seconds_bucket"
+	    "{le=\"50\"} 1");
+	assert_line("rememberd_journal_batch_records_bucket{le=\"1\"} 0");
+	assert_line("rememberd_journal_batch_records_bucket{le=\"5\"} 1");
+	assert_line("rememberd_journal_batch_records_bucket{le=\"10000\"} 1");
+	assert_line("rememberd_flush_duration_seconds_bucket{le=\"1\"} 0");
+	assert_line("rememberd_flush_duration_seconds_bucket{le=\"100\"} 1");
+	assert_line("rememberd_flush_failures_total 5");
+	assert_line("rememberd_documents_written_total 66");
+	assert_line("rememberd_flush_lag_seconds 0");
+	stats.reserve_error = 0;
+	scrape();
+	assert_line("rememberd_journal_spare 1");
 	assert_line("rememberd_journal_pending_records 3");
 	assert_line("rememberd_journal_records_total 40");
 	assert_line("rememberd_journal_batches_total 9");

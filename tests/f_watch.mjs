@@ -50,7 +50,8 @@ for (const [error, reason] of [['EIO', 'journal_broken'],
     ['EROFS', 'journal_broken']])
 	test(`${error}: /readyz is red, /healthz is not, and it heals`,
 	    async () => {
-		it.allow(/journal is broken/, /works again/);
+		it.allow(/journal is broken/, /works again/,
+		    /no spare segment can be made/);
 		disk.ail({ part: journal, error });
 		assert.notEqual((await it.req('POST', '/conversations',
 		    { body: { items: [user('x')] } })).status, 200);
@@ -162,7 +163,8 @@ test('requests, changes and tenants are counted as they are made', async () => {
 test('a send that waits for the disk is seen waiting, and so is what broke',
     async (t) => {
 	t.after(() => disk.heal());
-	it.allow(/journal is broken/, /works again/);
+	it.allow(/journal is broken/, /works again/,
+	    /no spare segment can be made/);
 	const held = disk.hold({ calls: 'fdatasync', part: journal });
 	const waiting = it.req('POST', '/conversations', { body: {} });
 	await disk.reached(held);
@@ -172,6 +174,9 @@ test('a send that waits for the disk is seen waiting, and so is what broke',
 		    { state: 'parked' }) === 1 ? now : null);
 	}, 10_000, 'a parked request');
 	assert.equal(m.value('rememberd_journal_pending_records'), 1);
+	await until(async () => (await scrape()).value(
+	    'rememberd_journal_oldest_pending_seconds') > 0.05, 10_000,
+	    'what waits grows old');
 	assert.equal(m.value('rememberd_journal_broken'), 0);
 	disk.ail({ part: journal, error: 'ENOSPC' });
 	const answer = await waiting;
@@ -187,6 +192,60 @@ test('a send that waits for the disk is seen waiting, and so is what broke',
 	disk.heal();
 	await until(async () => (await scrape()).value(
 	    'rememberd_journal_broken') === 0, 15_000, 'healed');
+});
+
+test('the journal and the flush are seen at work', async () => {
+	ok(await it.req('POST', '/conversations', { body: {} }));
+	const one = await scrape();
+	assert.ok(one.value('rememberd_journal_fsync_duration_seconds_count') > 0);
+	assert.ok(one.value('rememberd_journal_batch_records_sum') >=
+	    one.value('rememberd_journal_batch_records_count'));
+	assert.ok(one.value('rememberd_journal_kept_bytes') >= 4096);
+	assert.equal(one.value('rememberd_journal_copy_seconds'), 3600);
+	assert.ok(one.value('rememberd_dirty_documents') > 0);
+	await until(async () => (await scrape()).value(
+	    'rememberd_flush_lag_seconds') > 0.05, 10_000, 'a lag');
+	const flush = async (done) => {
+		it.ctl(['flush']);
+		return (until(async () => {
+			const now = await scrape();
+			return (done(now) ? now : null);
+		}, 15_000, 'a flush'));
+	};
+	const two = await flush((m) =>
+	    m.value('rememberd_dirty_documents') === 0 &&
+	    m.value('rememberd_flush_lag_seconds') === 0);
+	assert.ok(two.value('rememberd_documents_written_total') >
+	    one.value('rememberd_documents_written_total'));
+	assert.ok(two.value('rememberd_flush_duration_seconds_count') >
+	    one.value('rememberd_flush_duration_seconds_count'));
+	assert.equal(two.value('rememberd_flush_failures_total'), 0);
+});
+
+/* However often it is tried, the log is told once; then, that it is over. */
+test('documents that cannot be written are told of once', async (t) => {
+	t.after(() => disk.heal());
+	for (let i = 0; i < 3; i++)
+		ok(await it.req('POST', '/conversations', { body: {} }));
+	const from = it.logText().length;
+	const said = (re) => it.logText().slice(from).split('\n').filter((l) =>
+	    re.test(l)).length;
+	disk.ail({ part: '/conversations', error: 'EACCES' });
+	for (let i = 1; i <= 3; i++) {
+		it.ctl(['flush']);
+		await until(async () => (await scrape()).value(
+		    'rememberd_flush_failures_total') >= i, 15_000, 'a failure');
+	}
+	it.allow(/flush: tenant \w+: write \S+; it stays in the journal/);
+	assert.equal(said(/level=(warn|error)/), 1);
+	assert.ok((await scrape()).value('rememberd_flush_lag_seconds') > 0);
+	disk.heal();
+	it.ctl(['flush']);
+	await until(async () => (await scrape()).value(
+	    'rememberd_dirty_documents') === 0, 15_000, 'all written');
+	await until(() => said(/all documents are written again/) === 1, 10_000,
+	    'that it is over');
+	assert.equal(said(/level=(warn|error)/), 1);
 });
 
 test('/metrics is for this machine alone', async () => {

@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "store/lock.h"
 #include "store/store.h"
 #include "store/sys.h"
 #include "tests/fault.h"
@@ -399,6 +400,72 @@ visit_ends(void **state)
 	sight_fini(&v);
 }
 
+struct late {
+	struct store	*store;
+	atomic_bool	 is_seen;	/* the item of that id */
+	int		 rc;
+};
+
+static int
+look_for_late(const char *tenant, const struct conversation_view *view,
+    struct item *const *items, size_t n, void *arg)
+{
+	struct late *l = arg;
+	size_t i;
+
+	(void)tenant;
+	(void)view;
+	for (i = 0; i < n; i++)
+		if (strcmp(items[i]->id, "late") == 0)
+			atomic_store(&l->is_seen, true);
+	return (0);
+}
+
+static void
+each_in_thread(void *arg)
+{
+	struct late *l = arg;
+
+	l->rc = store_each(l->store, NULL, look_for_late, l);
+}
+
+/* Of a store that is kept, what is not durable is not shown: it waits. */
+static void
+waits_for_the_disk(void **state)
+{
+	struct change ch = { .kind = CHANGE_ITEMS_APPEND,
+	    .conversation = "b", .nitems = 1 };
+	struct late l = { .rc = -1 };
+	struct thread thread;
+	struct item *it;
+	struct outcome o;
+	struct store *s;
+	struct tenant *t;
+
+	(void)state;
+	crash(busy);
+	s = state_open(dir);
+	l.store = s;
+	t = state_tenant(s, "acme");
+	it = state_item("late", "late");
+	ch.items = &it;
+	fault_gate_close(FAULT_FDATASYNC);
+	assert_int_equal(store_commit(s, t, &ch, &o), STORE_OK);
+	assert_true(fault_gate_await());
+	assert_int_equal(thread_start(&thread, "each", each_in_thread, &l), 0);
+	/* It may take its time; what it must not do is show it. */
+	(void)usleep(50 * 1000);
+	assert_false(atomic_load(&l.is_seen));
+	fault_gate_open();
+	thread_join(&thread);
+	assert_int_equal(l.rc, 0);
+	assert_true(atomic_load(&l.is_seen));
+	store_outcome_fini(&o);
+	item_unref(it);
+	store_tenant_put(t);
+	state_close(s);
+}
+
 /* It takes no change, and says all that is there is durable. */
 static void
 takes_no_change(void **state)
@@ -422,6 +489,67 @@ takes_no_change(void **state)
 	assert_int_equal(store_flush(s), 0);
 	assert_int_equal(store_close(s), 0);
 	guard_end();
+	sight_fini(&v);
+}
+
+/* Its journal goes as soon as it may. */
+static void
+short_of_journal(struct store *s)
+{
+	struct store_options o = state_options(dir);
+	pid_t holder;
+
+	state_close(s);
+	o.keep_ms = 0;
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	busy(s);
+	state_close(s);
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(store_flush(s), 0);
+	state_close(s);
+}
+
+static void
+append_to_both(struct store *s)
+{
+	struct tenant *t = state_tenant(s, "acme"), *u;
+
+	assert_int_equal(state_append(s, t, "b", "b9", "x", NULL, NULL), 0);
+	store_tenant_put(t);
+	u = state_tenant(s, "other");
+	assert_int_equal(state_append(s, u, "a", "a9", "x", NULL, NULL), 0);
+	store_tenant_put(u);
+}
+
+/* The journal changes what is not there: that is all that tells of its loss. */
+static void
+orphans(void **state)
+{
+	struct sight v;
+	char path[STATE_PATH + 64];
+
+	(void)state;
+	crash(short_of_journal);
+	crash(append_to_both);
+	v = sight_of(dir);
+	assert_string_equal(string(&v.told), "");
+	assert_non_null(strstr(string(&v.text), "b9"));
+	sight_fini(&v);
+
+	(void)snprintf(path, sizeof(path),
+	    "%s/tenants/acme/conversations/b.json", dir);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/tenants/other", dir);
+	state_remove(path);
+	v = sight_of(dir);
+	assert_int_equal(v.rc, 0);
+	assert_int_equal(v.damage, 2);
+	assert_non_null(strstr(string(&v.told), "journal: tenant acme: b has "
+	    "neither a document nor a creation"));
+	assert_non_null(strstr(v.told.data, "tenant other: the tenant has "));
+	assert_non_null(strstr(v.told.data, ": tenant acme, b\n"));
+	assert_non_null(strstr(string(&v.text), "acme a "));
 	sight_fini(&v);
 }
 
@@ -1041,7 +1169,9 @@ main(void)
 		TEST(sees_all_touches_nothing),
 		TEST(one_tenant),
 		TEST(visit_ends),
+		TEST(waits_for_the_disk),
 		TEST(takes_no_change),
+		TEST(orphans),
 		TEST(no_store),
 		TEST(journal_in_motion),
 		TEST(segment_gone),

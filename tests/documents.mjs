@@ -42,7 +42,7 @@ export function documentOf(store, id)
 export function segments(store)
 {
 	const dir = path.join(store, 'journal');
-	return fs.readdirSync(dir).filter((f) => /^\d{20}$/.test(f)).sort()
+	return fs.readdirSync(dir).filter((f) => /^\d{20}(-\d{6})?$/.test(f)).sort()
 	    .map((f) => path.join(dir, f));
 }
 

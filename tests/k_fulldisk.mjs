@@ -253,6 +253,31 @@ limited('files may not grow (RLIMIT_FSIZE): 507, and it resumes', async (it) => 
 	assert.equal((await texts(it, conv))[0], 'kept');
 });
 
+limited('files may not grow at the start and at the end: no signal ends it',
+    async (it) => {
+	it.allow(/File too large|journal|space|document/);
+	const conv = await create(it, { items: [user('kept')] });
+	await it.kill9();
+	/* Enough for the log. */
+	it.within = ['prlimit', '--fsize=16384:'];
+	await it.restart({ wait: false });
+	await until(() => it.child.exitCode !== null ||
+	    it.child.signalCode !== null, 10_000, 'its end');
+	assert.equal(it.child.signalCode, null);
+	assert.equal(it.child.exitCode, 1);
+	assert.match(it.logText(), /level=error .*File too large/);
+
+	it.within = [];
+	await it.restart();
+	ok(await send(it, conv, `last ${'x'.repeat(30_000)}`));
+	limit(it, 'fsize', 16384);
+	await it.term();
+	assert.equal(it.child.signalCode, null);
+	assert.equal(it.child.exitCode, 1, 'not all could be written');
+	await it.restart();
+	assert.deepEqual(await texts(it, conv), ['kept', 'last']);
+});
+
 const descriptors = (it) => fs.readdirSync(`/proc/${it.pid}/fd`).length;
 
 /* Ticks of processor time that the daemon has used, 1/100 s each. */

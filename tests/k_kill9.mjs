@@ -8,10 +8,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { start, sleep, patience, must, scratch, ok, user, text } from
+import { start, sleep, patience, must, scratch, ok, user, text, until } from
     './harness.mjs';
 import { World } from './crash.mjs';
-import { checkDocument, documents } from './documents.mjs';
+import { checkDocument, documents, segments } from './documents.mjs';
 
 const rounds = Number(process.env.KILL_ROUNDS ?? 40);
 const writers = Number(process.env.KILL_WRITERS ?? 8);
@@ -20,7 +20,7 @@ const writers = Number(process.env.KILL_WRITERS ?? 8);
 const include = `flush_interval = "200ms"
 journal_segment = "256K"
 journal_limit = "1M"
-journal_keep = "3s"
+journal_keep = "300ms"
 `;
 
 test(`${rounds} rounds of kill -9 under ${writers} writers`,
@@ -54,6 +54,12 @@ test(`${rounds} rounds of kill -9 under ${writers} writers`,
 				await world.pause();
 				await world.verify();
 				await world.repeat(20);
+				/*
+				 * Each start keeps the journal anew: it only goes
+				 * from one that lives for a while.
+				 */
+				await until(() => segments(it.store).length < 10,
+				    20_000, 'the journal is let go');
 				if (round % 20 === 0)
 					await world.rotate();
 				world.resume();

@@ -200,6 +200,19 @@ document_once_name(int64_t at, char *buf)
 	return (at / HOUR_MS * HOUR_MS);
 }
 
+bool
+document_is_once(const char *name)
+{
+	static const char form[] = "ddddddddTdd.json";
+	size_t i;
+
+	for (i = 0; form[i] != '\0'; i++)
+		if (form[i] == 'd' ? name[i] < '0' || name[i] > '9' :
+		    name[i] != form[i])
+			return (false);
+	return (name[i] == '\0');
+}
+
 size_t
 document_once(const struct tenant *t, const char *store_id, int64_t from,
     int64_t until, struct buf *b)

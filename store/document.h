@@ -69,6 +69,7 @@ size_t	 document_once(const struct tenant *, const char *store_id,
  * hour begins at; buf has ONCE_NAME bytes. */
 #define ONCE_NAME	sizeof("20260131T10.json")
 int64_t	 document_once_name(int64_t at, char *buf);
+bool	 document_is_once(const char *name);
 
 /* How a document was found. */
 enum document_state {

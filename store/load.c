@@ -11,6 +11,7 @@
 #include "document.h"
 #include "load.h"
 #include "load_file.h"
+#include "load_internal.h"
 #include "log.h"
 #include "readonly.h"
 #include "store_internal.h"
@@ -19,23 +20,8 @@
 /* Between tenant and file in the label of a conversation's document. */
 #define LABEL_CONVERSATIONS	".conversations."
 
-/* What a load brings together before others may see it. */
-struct load {
-	struct tenant	*tenant;
-	int		 fd;		/* of the folder being read */
-	struct conversation **v;	/* owned */
-	size_t		 n;
-	size_t		 size;
-	size_t		 nread;		/* those of v that have a document;
-					   behind them stand-ins for what
-					   lies in quarantine */
-	uint64_t	 lsn;		/* highest found */
-	enum store_err	 err;
-};
-
-/* What a crash left half written, or a daemon writes: never the truth. */
-static void
-unlink_temporary(const struct store *s, int dirfd, const char *name)
+void
+load_unlink_temporary(const struct store *s, int dirfd, const char *name)
 {
 
 	if (!s->o.read_only && sys->unlinkat(dirfd, name, 0) == -1)
@@ -53,7 +39,7 @@ visit_temporary(const char *name, void *arg)
 	const struct clean *c = arg;
 
 	if (atomicfile_is_temporary(name))
-		unlink_temporary(c->store, c->fd, name);
+		load_unlink_temporary(c->store, c->fd, name);
 	return (0);
 }
 
@@ -79,9 +65,8 @@ passes_folder(const struct load *l, const char *sub)
 	return (readonly_passes(l->tenant->store, file, lost));
 }
 
-/* As sys_eachname does, for the folder sub that is read. */
-static int
-each_name(struct load *l, const char *sub, int (*visit)(const char *, void *),
+int
+load_each_name(struct load *l, const char *sub, int (*visit)(const char *, void *),
     void *arg)
 {
 	int rc;
@@ -192,7 +177,7 @@ visit_conversation(const char *name, void *arg)
 	char id[ID_SIZE], label[QUARANTINE_LABEL];
 
 	if (atomicfile_is_temporary(name)) {
-		unlink_temporary(l->tenant->store, l->fd, name);
+		load_unlink_temporary(l->tenant->store, l->fd, name);
 		return (0);
 	}
 	if (!document_id(name, id)) {
@@ -230,56 +215,8 @@ visit_quarantine(const char *label, void *arg)
 	return (1);
 }
 
-/* --- idempotency records ------------------------------------------------ */
-
-static int
-cmp_name(const void *a, const void *b)
-{
-
-	return (strcmp(*(char *const *)a, *(char *const *)b));
-}
-
-struct names {
-	struct load	 *load;
-	char		**v;
-	size_t		  n;
-};
-
-static int
-visit_name(const char *name, void *arg)
-{
-	struct names *l = arg;
-	char **v;
-
-	if (atomicfile_is_temporary(name))
-		unlink_temporary(l->load->tenant->store, l->load->fd, name);
-	if (strlen(name) != ONCE_NAME - 1 || atomicfile_is_temporary(name))
-		return (0);
-	if ((v = reallocarray(l->v, l->n + 1, sizeof(*v))) == NULL)
-		return (1);
-	l->v = v;
-	if ((l->v[l->n] = strdup(name)) == NULL)
-		return (1);
-	l->n++;
-	return (0);
-}
-
-/* Its tenant's lock is taken for the table. */
-static enum document_state
-take_once(void *arg, const char *data, size_t len, char why[DOCUMENT_WHY])
-{
-	struct tenant *t = arg;
-	enum document_state state;
-
-	lock_take(&t->lck);
-	state = document_read_once(t, data, len, why);
-	lock_give(&t->lck);
-	return (state);
-}
-
-/* A file of the tenant itself is damaged; held, it waits for it. */
-static enum store_err
-tenant_damaged(struct tenant *t, const struct load_file *f)
+enum store_err
+load_tenant_damaged(struct tenant *t, const struct load_file *f)
 {
 
 	lock_take(&t->lck);
@@ -287,56 +224,6 @@ tenant_damaged(struct tenant *t, const struct load_file *f)
 	t->is_newer = t->is_newer || f->is_newer;
 	lock_give(&t->lck);
 	return (STORE_DAMAGED);
-}
-
-/*
- * One file of once/.  If it has to stay where it is the tenant waits for it:
- * it would be written over, and what it holds be done twice.
- */
-static enum store_err
-load_once_file(struct load *l, const char *name)
-{
-	struct tenant *t = l->tenant;
-	char label[QUARANTINE_LABEL];
-	struct load_file f = { t->store, l->fd, name, label, 0, 0 };
-	enum store_err err;
-
-	(void)snprintf(label, sizeof(label), "%s.once.%s", t->name, name);
-	err = load_file(&f, take_once, t);
-	if (err == STORE_DAMAGED && f.is_held)
-		return (tenant_damaged(t, &f));
-	if (err == STORE_NOENT && !t->store->o.read_only)
-		return (STORE_SICK);
-	return (err == STORE_NOMEM || err == STORE_SICK ? err : STORE_OK);
-}
-
-/* In order of time, which is that of the names. */
-static enum store_err
-load_once(struct load *l)
-{
-	struct names names = { l, NULL, 0 };
-	enum store_err err = STORE_OK;
-	size_t i;
-
-	switch (each_name(l, "once", visit_name, &names)) {
-	case 0:
-		break;
-	case 1:
-		err = STORE_NOMEM;
-		break;
-	default:
-		log_warn("tenant %s: list once", l->tenant->name);
-		err = STORE_SICK;
-	}
-	if (names.n > 0)
-		qsort(names.v, names.n, sizeof(*names.v), cmp_name);
-	for (i = 0; i < names.n; i++) {
-		if (err == STORE_OK)
-			err = load_once_file(l, names.v[i]);
-		free(names.v[i]);
-	}
-	free(names.v);
-	return (err);
 }
 
 /* --- the levels --------------------------------------------------------- */
@@ -458,7 +345,7 @@ load_open(struct load *l)
 	err = load_file(&f, take_tenant, l);
 	if (err == STORE_NOENT)
 		err = load_missing(l, label);
-	return (err == STORE_DAMAGED ? tenant_damaged(t, &f) : err);
+	return (err == STORE_DAMAGED ? load_tenant_damaged(t, &f) : err);
 }
 
 static enum store_err
@@ -469,7 +356,7 @@ load_conversations(struct load *l)
 	if ((there = open_folder(l, "conversations")) == -1)
 		return (STORE_SICK);
 	l->err = STORE_OK;
-	if (there == 1 && each_name(l, "conversations", visit_conversation,
+	if (there == 1 && load_each_name(l, "conversations", visit_conversation,
 	    l) == -1) {
 		log_warn("tenant %s: list conversations", l->tenant->name);
 		l->err = STORE_SICK;

@@ -82,12 +82,28 @@ quarantine_bytes(struct store *s, const char *label, const void *p,
 		log_warn("quarantine/%s", aside);
 }
 
-void
-quarantine_copy(struct store *s, int dirfd, const char *name,
-    const char *label, const char *why)
+/* Where the file system knows no links. */
+static void
+copy(struct store *s, int dirfd, const char *name, const char *label,
+    const char *aside)
 {
 	char *p;
-	size_t len;
+	size_t len, lost;
+
+	if (sys_readparts(dirfd, name, COPY_MAX, &p, &len, &lost) == -1) {
+		log_warn("quarantine: copy %s", label);
+		return;
+	}
+	if (atomicfile_write(s->quarantinefd, aside, p, len) == -1)
+		log_warn("quarantine/%s", aside);
+	free(p);
+}
+
+void
+quarantine_link(struct store *s, int dirfd, const char *name,
+    const char *label, const char *why)
+{
+	char aside[NAME_SIZE];
 
 	if (s->o.read_only) {
 		problem_note_label(s, LOG_LEVEL_ERROR, label, why);
@@ -95,12 +111,12 @@ quarantine_copy(struct store *s, int dirfd, const char *name,
 	}
 	if (quarantine_has(s, label) == 1)
 		return;
-	if (sys_readfile(dirfd, name, COPY_MAX, &p, &len) == -1) {
-		log_warn("quarantine: copy %s", label);
-		return;
-	}
-	quarantine_bytes(s, label, p, len, why);
-	free(p);
+	free_name(s, label, aside);
+	explain(s, label, aside, why);
+	if (sys->linkat(dirfd, name, s->quarantinefd, aside, 0) == -1)
+		copy(s, dirfd, name, label, aside);
+	else if (atomicfile_sync(s->quarantinefd) == -1)
+		log_warn("quarantine/%s", aside);
 }
 
 /* The label of a file here; false for what is none of ours. */

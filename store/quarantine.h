@@ -28,8 +28,9 @@
 /* Move the file name of dirfd there.  Returns 0, or -1: then it stays. */
 int	 quarantine_move(struct store *, int dirfd, const char *name,
 	    const char *label, const char *why);
-/* Put a copy of the file there, once: a second call finds it. */
-void	 quarantine_copy(struct store *, int dirfd, const char *name,
+/* Let the file have a name there, too, once: a second call finds it.  It is
+ * kept when its own name goes; nobody may write to it any more. */
+void	 quarantine_link(struct store *, int dirfd, const char *name,
 	    const char *label, const char *why);
 /* Put len bytes at p there. */
 void	 quarantine_bytes(struct store *, const char *label, const void *p,

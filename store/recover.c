@@ -68,38 +68,91 @@ visit_batch(const struct segment_batch *b, void *arg)
 	return (v->is_failed ? -1 : 0);
 }
 
+/* Whatever it is, it is no file that can be read, and moves aside. */
+static bool
+is_no_segment(int error)
+{
+
+	switch (error) {
+	case EBADMSG:
+	case EINVAL:
+	case EISDIR:
+	case ELOOP:
+	case ENXIO:
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+/*
+ * The start is refused: the changes in it could be had, if somebody saw to
+ * that, and without them each conversation would go on from an older state.
+ */
+static int
+refuse_segment(struct recovery *v)
+{
+	char what[128];
+
+	if (errno == ENOTSUP) {
+		(void)snprintf(what, sizeof(what), "it was written by a newer "
+		    "rememberd: format %" PRIu64 ", this one reads up to %d",
+		    v->report.format, SEGMENT_FORMAT);
+		if (!v->store->o.read_only) {
+			log_errx("%s: %s", v->file, what);
+			return (-1);
+		}
+		problem_note(v->store, LOG_LEVEL_ERROR, v->file,
+		    "changes in it that stand in no document", "%s", what);
+		return (0);
+	}
+	if (readonly_passes(v->store, v->file,
+	    "changes in it that stand in no document"))
+		return (0);
+	log_err("%s", v->file);
+	return (-1);
+}
+
 /* It could not be read: set aside, passed over (0), or not now (-1). */
 static int
 unreadable_segment(struct recovery *v, struct found *f)
 {
 	struct store *s = v->store;
+	char why[128];
 
-	if (v->is_failed || errno != EBADMSG) {
-		if (!v->is_failed && readonly_passes(s, v->file,
-		    "changes in it that stand in no document"))
-			return (0);
+	if (v->is_failed) {
 		log_err("%s", v->file);
 		return (-1);
 	}
-	quarantine_move(s, s->journalfd, f->name, f->name,
-	    "it is no journal segment of this store");
+	if (!is_no_segment(errno))
+		return (refuse_segment(v));
+	if (v->report.unreadable > 0)
+		(void)snprintf(why, sizeof(why), "the disk does not give its "
+		    "header");
+	else
+		(void)snprintf(why, sizeof(why), "it is no journal segment of "
+		    "this store");
+	if (quarantine_move(s, s->journalfd, f->name, f->name, why) == -1)
+		return (-1);
 	f->name[0] = '\0';
 	return (0);
 }
 
-static int
-replay_segment(struct recovery *v, struct found *f)
+/* Say what was found in it, and keep what somebody may want to look at. */
+static void
+explain_segment(struct recovery *v, const struct found *f)
 {
-	struct segment_report *report = &v->report;
+	const struct segment_report *report = &v->report;
 	struct store *s = v->store;
 	char why[128];
 
-	v->left_out = false;
-	v->bad_lsn = 0;
-	(void)snprintf(v->file, sizeof(v->file), "journal/%s", f->name);
-	if (segment_read(s->journalfd, f->name, s->id, visit_batch, v,
-	    report) != 0)
-		return (unreadable_segment(v, f));
+	if (report->unreadable > 0) {
+		(void)snprintf(why, sizeof(why), "the disk does not give %zu "
+		    "bytes of it; what can be read is applied",
+		    report->unreadable);
+		quarantine_link(s, s->journalfd, f->name, f->name, why);
+		return;
+	}
 	/* A daemon may be writing it: who only reads says nothing. */
 	if (report->is_torn && !s->o.read_only)
 		log_info("%s: a torn batch at its end, never acknowledged, is "
@@ -111,13 +164,25 @@ replay_segment(struct recovery *v, struct found *f)
 		(void)snprintf(why, sizeof(why), "it has damaged places, the "
 		    "first before change %" PRIu64 "; what can be read is "
 		    "applied", v->bad_lsn);
-		quarantine_copy(s, s->journalfd, f->name, f->name, why);
-	}
-	else if (v->left_out && !s->o.read_only)
+		quarantine_link(s, s->journalfd, f->name, f->name, why);
+	} else if (v->left_out && !s->o.read_only)
 		/* For the day when the document is put back. */
-		quarantine_copy(s, s->journalfd, f->name, f->name,
+		quarantine_link(s, s->journalfd, f->name, f->name,
 		    "it holds changes of what is damaged");
-	f->report = *report;
+}
+
+static int
+replay_segment(struct recovery *v, struct found *f)
+{
+
+	v->left_out = false;
+	v->bad_lsn = 0;
+	(void)snprintf(v->file, sizeof(v->file), "journal/%s", f->name);
+	if (segment_read(v->store->journalfd, f->name, v->store->id,
+	    visit_batch, v, &v->report) != 0)
+		return (unreadable_segment(v, f));
+	explain_segment(v, f);
+	f->report = v->report;
 	return (0);
 }
 
@@ -235,7 +300,8 @@ adopt(struct recovery *v, const struct found *f)
 
 	if (f->name[0] == '\0')
 		return (0);
-	if (f->report.used == SEGMENT_HEADER && !f->report.is_torn) {
+	if (f->report.used == SEGMENT_HEADER && !f->report.is_torn &&
+	    f->report.unreadable == 0) {
 		if (sys->unlinkat(s->journalfd, f->name, 0) == 0)
 			return (0);
 		log_warn("remove journal/%s", f->name);

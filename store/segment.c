@@ -8,29 +8,13 @@
 
 #include <xxhash.h>
 
-#include "id.h"
 #include "sys.h"
 
-#include "segment.h"
-
-/* "sum":"<16 hex>"} and newline end both kinds of line. */
-#define SUM_SIZE	26
-#define HEADER_SUM	(SEGMENT_HEADER - SUM_SIZE)
-#define BATCH_SUM	(SEGMENT_BATCH - SUM_SIZE)
-
-/* What every batch line begins with; a search looks for it. */
-#define BATCH_START	"{\"lsn\":"
-
-/* What the widths of their numbers hold. */
-#define COUNT_MAX	UINT64_C(9999999999)
-#define LENGTH_MAX	UINT64_C(999999999999)
+#include "segment_internal.h"
 
 /* Zeros are written in pieces of PIECE bytes, at most PIECES in one call. */
 #define PIECE		(64 * 1024)
 #define PIECES		64
-
-/* What a disk writes as one, at most. */
-#define SECTOR_MAX	4096
 
 #define NAME_DIGITS	20
 #define SUFFIX_DIGITS	6
@@ -47,15 +31,6 @@ struct segment {
 	size_t		 size;		/* of the file: zeros behind used */
 	int64_t		 sync_us;	/* what the last fdatasync took */
 	bool		 failed;	/* a write failed: never again */
-};
-
-/* What a segment's first line says. */
-struct header {
-	char		 store_id[ID_SIZE];
-	uint64_t	 format;
-	uint64_t	 seed;
-	uint64_t	 inode;
-	uint64_t	 first;
 };
 
 /* Names. */
@@ -104,8 +79,8 @@ end_line(char *line, size_t n, size_t size)
 	memset(line + n, ' ', size - SUM_SIZE - n);
 }
 
-static void
-put_sum(char *line, size_t size, uint64_t sum)
+void
+segment_put_sum(char *line, size_t size, uint64_t sum)
 {
 	char tail[SUM_SIZE + 1];
 
@@ -114,7 +89,7 @@ put_sum(char *line, size_t size, uint64_t sum)
 }
 
 static void
-encode_header(char line[SEGMENT_HEADER], const struct header *h)
+encode_header(char line[SEGMENT_HEADER], const struct segment_header *h)
 {
 	int n;
 
@@ -124,15 +99,11 @@ encode_header(char line[SEGMENT_HEADER], const struct header *h)
 	    "\",\"inode\":%20" PRIu64 ",\"first\":%20" PRIu64,
 	    h->format, h->store_id, h->seed, h->inode, h->first);
 	end_line(line, (size_t)n, SEGMENT_HEADER);
-	put_sum(line, SEGMENT_HEADER, XXH3_64bits(line, HEADER_SUM));
+	segment_put_sum(line, SEGMENT_HEADER, XXH3_64bits(line, HEADER_SUM));
 }
 
-/*
- * Fill in the line up to the value of its sum.  Returns the seed for the sum
- * of the records.
- */
-static uint64_t
-encode_batch(char line[SEGMENT_BATCH], const struct segment_batch *b,
+uint64_t
+segment_encode_batch(char line[SEGMENT_BATCH], const struct segment_batch *b,
     uint64_t segment_seed)
 {
 	uint64_t hash;
@@ -150,8 +121,8 @@ encode_batch(char line[SEGMENT_BATCH], const struct segment_batch *b,
 	return (hash);
 }
 
-static uint64_t
-records_sum(const struct segment_batch *b, uint64_t seed)
+uint64_t
+segment_records_sum(const struct segment_batch *b, uint64_t seed)
 {
 	return (XXH3_64bits_withSeed(b->records.p, b->records.len, seed));
 }
@@ -217,7 +188,7 @@ create_file(struct segment *seg, uint64_t first, const char *behind)
 static int
 fill_file(struct segment *seg, const char *store_id, uint64_t first)
 {
-	struct header h = { .format = SEGMENT_FORMAT, .first = first };
+	struct segment_header h = { .format = SEGMENT_FORMAT, .first = first };
 	char line[SEGMENT_HEADER];
 	struct iovec iov = { line, sizeof(line) };
 	struct stat st;
@@ -299,8 +270,8 @@ segment_write(struct segment *seg, const struct segment_batch *b)
 	assert(b->records.len >= b->count && b->records.len <= LENGTH_MAX);
 	assert(b->records.p[b->records.len - 1] == '\n');
 
-	seed = encode_batch(line, b, seg->seed);
-	put_sum(line, SEGMENT_BATCH, records_sum(b, seed));
+	seed = segment_encode_batch(line, b, seg->seed);
+	segment_put_sum(line, SEGMENT_BATCH, segment_records_sum(b, seed));
 	iov[0] = (struct iovec){ line, sizeof(line) };
 	iov[1] = (struct iovec){ (void *)(uintptr_t)b->records.p,
 	    b->records.len };
@@ -354,226 +325,4 @@ segment_close(struct segment *seg)
 		sys->unlinkat(seg->dirfd, seg->name, 0);
 	free(seg);
 	errno = error;
-}
-
-/* Reading. */
-
-static bool
-get_hex(struct span object, const char *name, uint64_t *n_r)
-{
-	struct span v;
-	char hex[17];
-
-	if (!jsonscan_get(object, name, &v) ||
-	    !jsonscan_cstring(v, hex, sizeof(hex)) ||
-	    strspn(hex, "0123456789abcdef") != 16)
-		return (false);
-	*n_r = strtoull(hex, NULL, 16);
-	return (true);
-}
-
-static bool
-get_number(struct span object, const char *name, uint64_t *n_r)
-{
-	struct span v;
-
-	return (jsonscan_get(object, name, &v) && jsonscan_u64(v, n_r));
-}
-
-/*
- * Is the line at p a header with a right sum?  The sum comes first, so that
- * what is scanned is our own; a later format may then hold other members.
- */
-static bool
-decode_header(const char *p, size_t len, struct header *h)
-{
-	struct span line = { p, SEGMENT_HEADER }, v;
-	char same[SEGMENT_HEADER];
-
-	if (len < SEGMENT_HEADER)
-		return (false);
-	memcpy(same, p, SEGMENT_HEADER);
-	put_sum(same, SEGMENT_HEADER, XXH3_64bits(p, HEADER_SUM));
-	if (memcmp(same, p, SEGMENT_HEADER) != 0)
-		return (false);
-	return (get_number(line, "format", &h->format) &&
-	    jsonscan_get(line, "store", &v) &&
-	    jsonscan_cstring(v, h->store_id, sizeof(h->store_id)) &&
-	    get_hex(line, "segment", &h->seed) &&
-	    get_number(line, "inode", &h->inode) &&
-	    get_number(line, "first", &h->first));
-}
-
-/*
- * Is there a valid batch at p, of which len bytes are left in the file?
- * The numbers are read, and the line made of them must be the line that is
- * there; only then the records are hashed.
- */
-static bool
-decode_batch(const char *p, size_t len, uint64_t segment_seed,
-    struct segment_batch *b)
-{
-	char line[SEGMENT_BATCH];
-	struct span object = { p, SEGMENT_BATCH };
-	uint64_t length, at, seed;
-
-	if (len < SEGMENT_BATCH ||
-	    memcmp(p, BATCH_START, sizeof(BATCH_START) - 1) != 0 ||
-	    !get_number(object, "lsn", &b->lsn) ||
-	    !get_number(object, "count", &b->count) ||
-	    !get_number(object, "length", &length) ||
-	    !get_number(object, "durable", &b->durable) ||
-	    !get_number(object, "at", &at))
-		return (false);
-	if (b->count == 0 || b->count > COUNT_MAX || length < b->count ||
-	    length > LENGTH_MAX || length > len - SEGMENT_BATCH ||
-	    at > INT64_MAX || b->lsn > UINT64_MAX - b->count)
-		return (false);
-	b->at = (int64_t)at;
-	b->records = (struct span){ p + SEGMENT_BATCH, (size_t)length };
-	seed = encode_batch(line, b, segment_seed);
-	if (memcmp(line, p, BATCH_SUM) != 0)
-		return (false);
-	put_sum(line, SEGMENT_BATCH, records_sum(b, seed));
-	return (memcmp(line, p, SEGMENT_BATCH) == 0);
-}
-
-/* The place of a segment that is being read. */
-struct reader {
-	const char	*p;		/* what was not read yet */
-	const char	*end;
-	uint64_t	 seed;
-	uint64_t	 above;		/* lsns must be higher: they rise */
-};
-
-static bool
-is_zero(const char *p, const char *end)
-{
-	size_t len = (size_t)(end - p);
-
-	return (len == 0 || (*p == 0 && memcmp(p, p + 1, len - 1) == 0));
-}
-
-/*
- * Is this all that a power cut left of a segment that was being made?  Batches
- * are written only after the header was synced; so there is none, and nothing
- * but zeros, or one sector of anything where the disk was writing.
- */
-static bool
-is_unborn(const char *p, const char *end)
-{
-	while (p < end && *p == 0)
-		p++;
-	while (p < end && end[-1] == 0)
-		end--;
-	return (end - p <= SECTOR_MAX && memmem(p, (size_t)(end - p),
-	    BATCH_START, sizeof(BATCH_START) - 1) == NULL);
-}
-
-/*
- * Find the next valid batch.  Returns it at the place of the reader or
- * anywhere behind; false if there is none.
- */
-static bool
-find_batch(const struct reader *r, struct segment_batch *b, const char **at_r)
-{
-	const char *p = r->p;
-
-	while ((p = memmem(p, (size_t)(r->end - p), BATCH_START,
-	    sizeof(BATCH_START) - 1)) != NULL) {
-		if (decode_batch(p, (size_t)(r->end - p), r->seed, b) &&
-		    b->lsn > r->above) {
-			*at_r = p;
-			return (true);
-		}
-		p++;
-	}
-	return (false);
-}
-
-static int
-read_batches(struct reader *r, const char *base,
-    int (*visit)(const struct segment_batch *, void *), void *arg,
-    struct segment_report *rep)
-{
-	struct segment_batch b;
-	const char *at;
-	int rc;
-
-	while (find_batch(r, &b, &at)) {
-		if (at > r->p)
-			rep->damaged++;
-		r->p = b.records.p + b.records.len;
-		r->above = b.lsn + b.count - 1;
-		rep->last = r->above;
-		if (rep->first_at == 0)
-			rep->first_at = b.at;
-		rep->at = b.at;
-		rep->used = (size_t)(r->p - base);
-		if (b.durable > rep->vouched)
-			rep->vouched = b.durable;
-		if ((rc = visit(&b, arg)) != 0)
-			return (rc);
-	}
-	rep->is_torn = !is_zero(r->p, r->end);
-	return (0);
-}
-
-/* Read the batches behind the header h, if that is one of ours. */
-static int
-read_segment(const char *p, size_t len, const char *store_id,
-    int (*visit)(const struct segment_batch *, void *), void *arg,
-    uint64_t inode, struct segment_report *rep)
-{
-	struct header h;
-	struct reader r;
-
-	if (!decode_header(p, len, &h)) {
-		if (len <= SEGMENT_HEADER ||
-		    is_unborn(p + SEGMENT_HEADER, p + len)) {
-			rep->is_torn = true;
-			return (0);
-		}
-		errno = EBADMSG;
-		return (-1);
-	}
-	if (h.format != SEGMENT_FORMAT || strcmp(h.store_id, store_id) != 0) {
-		errno = EBADMSG;
-		return (-1);
-	}
-	rep->is_copy = h.inode != inode;
-	rep->first = h.first;
-	rep->last = h.first - 1;
-	rep->used = SEGMENT_HEADER;
-	r = (struct reader){ p + SEGMENT_HEADER, p + len, h.seed,
-	    h.first - 1 };
-	return (read_batches(&r, p, visit, arg, rep));
-}
-
-int
-segment_read(int dirfd, const char *name, const char *store_id,
-    int (*visit)(const struct segment_batch *, void *), void *arg,
-    struct segment_report *rep)
-{
-	struct stat st;
-	size_t len;
-	char *p;
-	int rc, error;
-
-	memset(rep, 0, sizeof(*rep));
-	if (!segment_parse(name, &rep->first) || rep->first == 0) {
-		errno = EINVAL;
-		return (-1);
-	}
-	rep->last = rep->first - 1;
-	if (sys->fstatat(dirfd, name, &st, 0) == -1 ||
-	    sys_readfile(dirfd, name, SIZE_MAX / 4, &p, &len) == -1)
-		return (-1);
-	rep->size = len;
-	rc = read_segment(p, len, store_id, visit, arg, (uint64_t)st.st_ino,
-	    rep);
-	error = errno;
-	free(p);
-	errno = error;
-	return (rc);
 }

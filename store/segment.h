@@ -95,7 +95,10 @@ void	 segment_close(struct segment *);
 /* What segment_read saw. */
 struct segment_report {
 	bool		 is_torn;	/* bad bytes behind the last batch */
-	size_t		 damaged;	/* runs of bad bytes before a batch */
+	size_t		 damaged;	/* runs of bad bytes before a batch, a
+					 * header with a wrong sum */
+	size_t		 unreadable;	/* bytes that the disk did not give */
+	uint64_t	 format;	/* with ENOTSUP */
 	bool		 is_copy;	/* the inode is not the header's */
 	uint64_t	 first;		/* of its header, or of its name */
 	uint64_t	 last;		/* highest lsn read, or first - 1 */
@@ -112,10 +115,11 @@ struct segment_report {
  * Read the segment called name in dirfd and call visit for every valid batch
  * in order of the file; lsns rise.  Returns 0 with *report_r filled; -1 with
  * errno set if it could not be read (EBADMSG: no valid header of this
- * store_id or of a known format; but a file that a crash left before its
- * header was synced, zeros behind the header's place or one torn sector among
- * them, counts as one without a batch, is_torn); or what visit returned if it
- * was not 0.  Blocks.  Linear in the file's size, whatever it holds.
+ * store_id; ENOTSUP: one of a later format; but a file that a crash left
+ * before its header was synced, zeros behind the header's place or one torn
+ * sector among them, counts as one without a batch, is_torn); or what visit
+ * returned if it was not 0.  What the disk does not give counts as zeros.
+ * Blocks.  Linear in the file's size, whatever it holds.
  */
 int	 segment_read(int dirfd, const char *name, const char *store_id,
 	    int (*visit)(const struct segment_batch *, void *), void *arg,

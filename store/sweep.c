@@ -70,7 +70,7 @@ unlink_old(const char *name, void *arg)
 {
 	const struct old_once *o = arg;
 
-	if (strlen(name) == ONCE_NAME - 1 && strcmp(name, o->keep_from) < 0 &&
+	if (document_is_once(name) && strcmp(name, o->keep_from) < 0 &&
 	    sys->unlinkat(o->fd, name, 0) == -1)
 		log_warn("sweep: unlink once/%s", name);
 	return (0);

@@ -15,6 +15,9 @@
 
 #include "sys.h"
 
+/* What a disk that fails may still give, or not. */
+#define READ_BLOCK	((size_t)4096)
+
 /* See sys_reserve.  -1: given up, or nobody wants any. */
 #define RESERVE	2
 static _Atomic int	 reserve[RESERVE] = { -1, -1 };
@@ -212,12 +215,11 @@ sys_pwritevall(int fd, struct iovec *iov, int iovcnt, off_t off)
 	}
 }
 
-/* Read to the end of the file; what is over max bytes is EFBIG. */
+/* Make room for a regular file of at most max bytes, else EFBIG. */
 static int
-readall(int fd, size_t max, struct buf *b)
+reserve_file(int fd, size_t max, struct buf *b, size_t *size_r)
 {
 	struct stat st;
-	ssize_t n;
 
 	if (sys->fstat(fd, &st) == -1)
 		return (-1);
@@ -229,9 +231,24 @@ readall(int fd, size_t max, struct buf *b)
 		errno = EFBIG;
 		return (-1);
 	}
+	*size_r = (size_t)st.st_size;
 	/* A byte more, so that the read after the last sees the end. */
-	if (!buf_reserve(b, (size_t)st.st_size + 1))
-		goto nomem;
+	if (buf_reserve(b, *size_r + 1))
+		return (0);
+	errno = ENOMEM;
+	return (-1);
+}
+
+/* Read to the end of the file. */
+static int
+readall(int fd, size_t max, struct buf *b, size_t *lost)
+{
+	size_t size;
+	ssize_t n;
+
+	(void)lost;
+	if (reserve_file(fd, max, b, &size) == -1)
+		return (-1);
 	while ((n = sys->read(fd, b->data + b->len, b->size - b->len)) != 0) {
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -252,9 +269,37 @@ nomem:
 	return (-1);
 }
 
-int
-sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
-    size_t *len_r)
+/* The same block by block; what cannot be read is zeros. */
+static int
+readparts(int fd, size_t max, struct buf *b, size_t *lost)
+{
+	size_t size, len;
+	ssize_t n;
+
+	if (reserve_file(fd, max, b, &size) == -1)
+		return (-1);
+	while (b->len < size) {
+		len = size - b->len < READ_BLOCK ? size - b->len : READ_BLOCK;
+		n = sys->pread(fd, b->data + b->len, len, (off_t)b->len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno != EIO)
+			return (-1);
+		if (n == 0)
+			break;
+		if (n == -1) {
+			memset(b->data + b->len, 0, len);
+			*lost += len;
+			n = (ssize_t)len;
+		}
+		b->len += (size_t)n;
+	}
+	return (0);
+}
+
+static int
+read_with(int (*reader)(int, size_t, struct buf *, size_t *), int dirfd,
+    const char *name, size_t max, char **buf_r, size_t *len_r, size_t *lost)
 {
 	struct buf b = BUF_INITIALIZER;
 	int fd, rc, error;
@@ -264,7 +309,7 @@ sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
 	    O_NOFOLLOW, 0);
 	if (fd == -1)
 		return (-1);
-	rc = readall(fd, max, &b);
+	rc = reader(fd, max, &b, lost);
 	error = errno;
 	sys->close(fd);
 	if (rc == -1) {
@@ -277,6 +322,21 @@ sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
 		return (-1);
 	}
 	return (0);
+}
+
+int
+sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
+    size_t *len_r)
+{
+	return (read_with(readall, dirfd, name, max, buf_r, len_r, NULL));
+}
+
+int
+sys_readparts(int dirfd, const char *name, size_t max, char **buf_r,
+    size_t *len_r, size_t *lost_r)
+{
+	*lost_r = 0;
+	return (read_with(readparts, dirfd, name, max, buf_r, len_r, lost_r));
 }
 
 int

@@ -80,6 +80,13 @@ int	 sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
 	    size_t *len_r);
 
 /*
+ * The same of a file of which the disk does not give all: blocks that fail
+ * with EIO are zeros, *lost_r their bytes.
+ */
+int	 sys_readparts(int dirfd, const char *name, size_t max, char **buf_r,
+	    size_t *len_r, size_t *lost_r);
+
+/*
  * Make folder name in dirfd with mode 0700 unless it is there, sync dirfd
  * if it was made, and open it.  Returns its descriptor (close with
  * sys->close), or -1 with errno set.

@@ -105,7 +105,7 @@ kept_for_good(void **state)
 	(void)state;
 	for (seed = 1; seed <= CUTS; seed++) {
 		begin(seed);
-		quarantine_copy(s, s->tenantsfd, "bad", LABEL, "it is bad");
+		quarantine_link(s, s->tenantsfd, "bad", LABEL, "it is bad");
 		cut(seed);
 		aside_is(1, 1);
 		assert_int_equal(simfs_count("/tenants", "bad"), 1);

@@ -233,6 +233,57 @@ test('every reason of /readyz is in rememberd(8)', () => {
 		assert.match(manual, new RegExp(`^ +${reason} `, 'm'), reason);
 });
 
+/* --- the table of write paths, in rememberd-files(5) ----------------------- */
+
+/*
+ * What puts bytes, names or folders on the disk, or makes sure of them: the
+ * table of system calls, and what stands between it and its callers.
+ */
+const writing = new RegExp('sys(?:_real\\.|->)(?:p?writev?|fsync|fdatasync|' +
+    'syncfs|renameat|unlinkat|linkat|mkdirat|ftruncate)\\s*\\(|(?<![\\w>.])(?:' +
+    'sys_(?:writeall|pwritevall|opendir|lockfile)|' +
+    'atomicfile_(?:write|put|sync))\\s*\\(');
+/* These write to an eventfd and to standard error, which are no store. */
+const noStore = ['waiter_fire', 'line_write'];
+
+/* The functions of store/ that do, but for sys.c, which all of them call. */
+function writers()
+{
+	const found = new Set();
+	for (const f of below('store/', /(?<!\/sys)\.c$/)) {
+		let name;
+		for (const line of bareFile(f).split('\n')) {
+			const begun = /^(\w+)\(/.exec(line);
+			name = begun?.[1] ?? name;
+			if (begun === null && writing.test(line))
+				found.add(name);
+		}
+	}
+	return (found);
+}
+
+test('every function that writes to the store stands in the table of write ' +
+    'paths, and no other', () => {
+	const source = read('conf/rememberd-files.5');
+	const table = /^\.Sh WRITE PATHS\n([^]*?)^\.Sh /m.exec(source)[1];
+	const rows = table.split(/^\.It Sy /m).slice(1);
+	assert.ok(rows.length > 15);
+	const named = new Set();
+	for (const row of rows) {
+		const title = row.split('\n', 1)[0];
+		assert.deepEqual([...row.matchAll(/^\.It (.*):$/gm)].map((m) => m[1]),
+		    ['Written', 'Synced', 'Renamed', 'Acknowledged', 'On failure',
+			'In'], title);
+		const fns = [...row.slice(row.indexOf('.It In:')).matchAll(
+		    /^\.Fn (\w+)/gm)].map((m) => m[1]);
+		assert.ok(fns.length > 0, title);
+		fns.forEach((fn) => named.add(fn));
+	}
+	const real = writers();
+	noStore.forEach((fn) => assert.ok(real.delete(fn), fn));
+	assert.deepEqual([...named].sort(), [...real].sort());
+});
+
 test('README.md names both commands first, and the long kill -9 loop', () => {
 	const readme = read('README.md');
 	const at = readme.indexOf('conf/quickstart');

@@ -11,6 +11,9 @@
 
 /* How often the thread looks whether the journal has outgrown its limit. */
 #define FLUSH_LOOK_MS	1000
+/* How often it touches the store's lock. */
+#define FLUSH_TOUCH_MS	(10 * INT64_C(1000))
+
 struct flush *
 flush_new(struct store *s)
 {
@@ -289,6 +292,18 @@ is_overgrown(struct flush *f)
 	return (stats.bytes - f->seen > f->store->o.journal_limit);
 }
 
+/* See alive_note. */
+static void
+touch_lock(struct flush *f)
+{
+	int64_t now = sys_monotonic_ms();
+
+	if (now - f->touched < FLUSH_TOUCH_MS)
+		return;
+	f->touched = now;
+	sys_touch(f->store->lockfd);
+}
+
 /* Wait until a pass is due.  Returns false when it is the last. */
 static bool
 wait_due(struct flush *f, uint64_t *goal_r)
@@ -302,6 +317,7 @@ wait_due(struct flush *f, uint64_t *goal_r)
 		(void)cond_wait_ms(&f->more, &f->lck,
 		    left < FLUSH_LOOK_MS ? left : FLUSH_LOOK_MS);
 		lock_give(&f->lck);
+		touch_lock(f);
 		if (is_overgrown(f))
 			due = 0;
 		lock_take(&f->lck);

@@ -43,6 +43,7 @@ struct flush {
 	struct flush_stats stats;	/* [d] */
 	int64_t		 oldest;	/* [d] least since of the list, or
 					   earlier; INT64_MAX: it is empty */
+	int64_t		 touched;	/* [w] ms, the lock, monotonic */
 };
 
 /* One document written in this round, its folder not yet synced. */

@@ -375,6 +375,9 @@ recover(struct store *s)
 	}
 	if (replay(&v) == 0 && replay_set_aside(&v) == 0 &&
 	    open_journal(&v) == 0) {
+		/* One that was idle changed nothing, but it was there. */
+		if (s->alive_at > v.at)
+			v.at = s->alive_at;
 		if (v.at != 0 && v.at < s->started_at)
 			s->down_ms = s->started_at - v.at;
 		if (v.applied > 0)

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <bsd/string.h>
 
 #include <assert.h>
@@ -288,6 +290,15 @@ open_lock(const struct store *s, pid_t *holder_r)
 static int
 take_lock(struct store *s, pid_t *holder_r)
 {
+	struct stat st;
+
+	/*
+	 * alive_note: who has the store touches the lock now and then, and when
+	 * he closes it, so that the next one knows how long nobody had it.
+	 */
+	if (sys->fstatat(s->dirfd, "lock", &st, 0) == 0)
+		s->alive_at = (int64_t)st.st_mtim.tv_sec * 1000 +
+		    st.st_mtim.tv_nsec / 1000000;
 	s->lockfd = open_lock(s, holder_r);
 	if (s->lockfd != -1)
 		return (0);
@@ -508,6 +519,8 @@ store_close(struct store *s)
 		rc = -1;
 	}
 	s->journal = NULL;
+	/* See alive_note. */
+	sys_touch(s->lockfd);
 	store_free(s);
 	return (rc);
 }

@@ -34,6 +34,8 @@ struct store {
 	int		 lockfd;		/* [I] held by flopen */
 	int64_t		 started_at;		/* [I] ms */
 	int64_t		 down_ms;		/* [I] how long it was down */
+	int64_t		 alive_at;		/* [I] ms, when a daemon was
+						   last seen here; 0: never */
 	struct lock	 tenants_lck;		/* rank 5 */
 	struct tenant_names tenants;		/* [s] never shrinks */
 	size_t		 ntenants;		/* [s] */

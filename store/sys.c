@@ -399,6 +399,12 @@ sys_lockfile(int dirfd, const char *name, pid_t *holder_r)
 	return (fd);
 }
 
+void
+sys_touch(int fd)
+{
+	(void)futimens(fd, NULL);
+}
+
 int
 sys_eachname(int dirfd, int (*visit)(const char *name, void *arg), void *arg)
 {

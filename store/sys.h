@@ -103,6 +103,12 @@ int	 sys_opendir(int dirfd, const char *name);
 int	 sys_lockfile(int dirfd, const char *name, pid_t *holder_r);
 
 /*
+ * Set the file's times to now, as far as that goes.  Not by way of the table:
+ * nothing is lost where it fails.
+ */
+void	 sys_touch(int fd);
+
+/*
  * Call visit(name, arg) for each entry of the folder dirfd, "." and ".."
  * left out, in no order.  A visit that returns non-zero ends the walk.
  * dirfd stays open and its position does not matter.  Returns 0, -1 with

@@ -24,7 +24,9 @@
  *	?replace=true	what is there is replaced, else skipped
  *	?tenant=NAME	into that tenant, whatever the lines say
  *
- * A tenant that is not there is made.  A line that is no such thing is
+ * A tenant that is not there is made; with its keys, if a line of them comes
+ * first (export_keys), and those of one that is there are not touched, so that
+ * none that was revoked comes back.  A line that is no such thing is
  * counted as failed, and the first of them is told.  The reply says how many
  * lines it is about: when the store takes no more (its journal is full, a
  * tenant is to be read first) the rest is to be sent again, so that no line is
@@ -312,6 +314,35 @@ hold_tenant(struct import *im)
 	    &im->tenant));
 }
 
+/* A tenant with its keys, unless it is there. */
+static enum fate
+take_keys(struct import *im, struct span keys, enum store_err *err_r)
+{
+	struct change ch = { .kind = CHANGE_TENANT_CREATE,
+	    .tenant = im->name };
+	struct credential *api = NULL, *jwt = NULL;
+	enum store_err err = STORE_EXISTS;
+	bool ok;
+
+	ok = store_credentials_read(keys, "api_keys", &api,
+	    &ch.napikeys) && store_credentials_read(keys, "jwt_keys", &jwt,
+	    &ch.njwtkeys);
+	ch.apikeys = api;
+	ch.jwtkeys = jwt;
+	if (ok)
+		err = commit(im, NULL, &ch);
+	store_credentials_free(api, ch.napikeys);
+	store_credentials_free(jwt, ch.njwtkeys);
+	if (!ok)
+		return (fail(im, "tenant %s: its keys are none", im->name));
+	if (is_stop(err)) {
+		*err_r = err;
+		return (err == STORE_COLD ? LINE_COLD : LINE_STOP);
+	}
+	im->tenants += err == STORE_OK;
+	return (LINE_DONE);
+}
+
 /* Commit what was read.  Counts what becomes of it. */
 static enum fate
 take_change(struct import *im, struct change *ch, enum store_err *err_r)
@@ -385,6 +416,8 @@ take_line(struct import *im, struct span text, enum store_err *err_r)
 		return (LINE_DONE);
 	if (!name_tenant(im, text))
 		return (fail(im, "it names no tenant"));
+	if (jsonscan_get(text, "keys", &s))
+		return (take_keys(im, s, err_r));
 	memset(&l, 0, sizeof(l));
 	if ((why = read_line(&l, text)) != NULL)
 		fate = fail(im, "%s%s%s", l.change.conversation,

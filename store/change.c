@@ -441,7 +441,15 @@ static enum store_err
 check_tenant_create(struct change_ctx *x)
 {
 
-	return (x->tenant->exists ? STORE_EXISTS : STORE_OK);
+	const struct change *ch = x->change;
+
+	if (x->tenant->exists)
+		return (STORE_EXISTS);
+	if (!keyring_add_all(&x->record->apikeys, ch->apikeys,
+	    ch->napikeys) || !keyring_add_all(&x->record->jwtkeys,
+	    ch->jwtkeys, ch->njwtkeys))
+		return (STORE_NOMEM);
+	return (STORE_OK);
 }
 
 static void
@@ -451,6 +459,8 @@ apply_tenant_create(struct tenant *t, struct conversation *c, struct record *r)
 	(void)c;
 	t->exists = true;
 	t->created_at = r->at;
+	keyring_take(&t->apikeys, &r->apikeys);
+	keyring_take(&t->jwtkeys, &r->jwtkeys);
 	t->lsn = t->set_lsn = t->created_lsn = r->lsn;
 }
 

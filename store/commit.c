@@ -533,6 +533,8 @@ change_size(const struct change *ch)
 {
 	size_t i, size = 1024 + ch->title_len + ch->metadata.len;
 
+	size += (ch->napikeys + ch->njwtkeys) * (sizeof(struct credential) +
+	    KEY_SECRET_MAX);
 	for (i = 0; i < ch->nitems; i++)
 		size += ch->items[i]->len + ITEM_EXTRA;
 	return (size);

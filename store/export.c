@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "export.h"
+#include "key.h"
 
 /* Around an item: its time, its position, the names of both. */
 #define ENTRY_BYTES	80
@@ -55,4 +56,36 @@ export_line(struct buf *b, const char *tenant,
 		expected = items[i]->position + 1;
 	}
 	buf_adds(b, "]}\n");
+}
+
+static void
+add_keys(struct buf *b, const char *name, const struct credential *v, size_t n)
+{
+	size_t i;
+
+	buf_addf(b, "\"%s\":[", name);
+	for (i = 0; i < n; i++) {
+		if (i > 0)
+			buf_addc(b, ',');
+		key_encode(&v[i], b);
+	}
+	buf_addc(b, ']');
+}
+
+void
+export_keys(struct buf *b, const char *tenant,
+    const struct credential *apikeys, size_t napikeys,
+    const struct credential *jwtkeys, size_t njwtkeys)
+{
+
+	/* At once: a buffer that grows leaves secrets where it was. */
+	(void)buf_reserve(b, 1024 + (napikeys + njwtkeys) * (2 *
+	    KEY_SECRET_MAX + 1024));
+	buf_adds(b, "{\"tenant\":");
+	buf_jsons(b, tenant);
+	buf_adds(b, ",\"keys\":{");
+	add_keys(b, "api_keys", apikeys, napikeys);
+	buf_addc(b, ',');
+	add_keys(b, "jwt_keys", jwtkeys, njwtkeys);
+	buf_adds(b, "}}\n");
 }

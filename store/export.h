@@ -22,4 +22,13 @@ void	 export_line(struct buf *b, const char *tenant,
 	    const struct conversation_view *, struct item *const *items,
 	    size_t n);
 
+/*
+ * The keys of a tenant as a line, {"tenant":"acme","keys":{"api_keys":[…],
+ * "jwt_keys":[…]}}, which only rememberctl restore sends: it holds secrets,
+ * to be wiped by who has it.  store_credentials_read reads them back.
+ */
+void	 export_keys(struct buf *b, const char *tenant,
+	    const struct credential *apikeys, size_t napikeys,
+	    const struct credential *jwtkeys, size_t njwtkeys);
+
 #endif /* !EXPORT_H */

@@ -157,6 +157,15 @@ keyring_fini(struct keyring *k)
 	memset(k, 0, sizeof(*k));
 }
 
+void
+keyring_take(struct keyring *k, struct keyring *other)
+{
+
+	keyring_fini(k);
+	*k = *other;
+	memset(other, 0, sizeof(*other));
+}
+
 bool
 keyring_reserve(struct keyring *k)
 {
@@ -186,6 +195,19 @@ keyring_find(const struct keyring *k, const char *id)
 		if (strcmp(k->v[i].id, id) == 0)
 			return (&k->v[i]);
 	return (NULL);
+}
+
+bool
+keyring_add_all(struct keyring *k, const struct credential *v, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!keyring_reserve(k))
+			return (false);
+		keyring_add(k, &v[i]);
+	}
+	return (true);
 }
 
 bool
@@ -338,4 +360,30 @@ key_decode(struct span object, struct credential *c, struct buf *rest)
 	c->secret_len = decode_hex(v[SECRET].value, c->secret,
 	    sizeof(c->secret));
 	return (c->secret_len > 0);
+}
+
+bool
+store_credentials_read(struct span keys, const char *name,
+    struct credential **v_r, size_t *n_r)
+{
+	struct keyring ring = { .n = 0 };
+	struct jsonscan it;
+	struct span array, key, val;
+	struct credential c;
+	bool ok;
+
+	*v_r = NULL;
+	*n_r = 0;
+	ok = jsonscan_get(keys, name, &array) && array.p[0] == '[';
+	if (ok)
+		jsonscan_begin(&it, array);
+	while (ok && jsonscan_next(&it, &key, &val)) {
+		ok = key_decode(val, &c, NULL) && keyring_reserve(&ring);
+		if (ok)
+			keyring_add(&ring, &c);
+	}
+	explicit_bzero(&c, sizeof(c));
+	ok = ok && keyring_copy(&ring, v_r, n_r);
+	keyring_fini(&ring);
+	return (ok);
 }

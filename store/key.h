@@ -30,10 +30,15 @@ struct keyring {
 };
 
 void	 keyring_fini(struct keyring *);
+/* Free what is there and steal what the other has. */
+void	 keyring_take(struct keyring *, struct keyring *other);
 /* Make room for one more; false for want of memory. */
 bool	 keyring_reserve(struct keyring *);
 /* Add a copy, room was reserved; one of the same id is replaced. */
 void	 keyring_add(struct keyring *, const struct credential *);
+/* Make room for all and add copies; false for want of memory. */
+bool	 keyring_add_all(struct keyring *, const struct credential *v,
+	    size_t n);
 /* Take out the one with this id; false if there is none. */
 bool	 keyring_remove(struct keyring *, const char *id);
 /*

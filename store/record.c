@@ -34,9 +34,27 @@ record_fini(struct record *r)
 	r->once = NULL;
 	store_credentials_free(r->credential, 1);
 	r->credential = NULL;
+	keyring_fini(&r->apikeys);
+	keyring_fini(&r->jwtkeys);
 	if (r->import != NULL && !r->import->is_listed)
 		import_free(r->import);
 	r->import = NULL;
+}
+
+static void
+encode_keys(const struct keyring *k, const char *name, struct buf *b)
+{
+	size_t i;
+
+	if (k->n == 0)
+		return;
+	buf_addf(b, ",\"%s\":[", name);
+	for (i = 0; i < k->n; i++) {
+		if (i > 0)
+			buf_addc(b, ',');
+		key_encode(&k->v[i], b);
+	}
+	buf_addc(b, ']');
 }
 
 /* All but the items. */
@@ -72,6 +90,8 @@ encode_head(const struct record *r, struct buf *b)
 		buf_adds(b, ",\"credential\":");
 		key_encode(r->credential, b);
 	}
+	encode_keys(&r->apikeys, "api_keys", b);
+	encode_keys(&r->jwtkeys, "jwt_keys", b);
 }
 
 /* An iovec over bytes that nobody writes to. */
@@ -239,6 +259,27 @@ decode_credential(struct span value, struct record *r)
 }
 
 static int
+decode_keys(struct span array, struct keyring *k)
+{
+	struct jsonscan it;
+	struct span key, val;
+	struct credential c;
+	int rc = 1;
+
+	jsonscan_begin(&it, array);
+	while (rc == 1 && jsonscan_next(&it, &key, &val)) {
+		if (!key_decode(val, &c, NULL))
+			rc = 0;
+		else if (!keyring_reserve(k))
+			rc = -1;
+		else
+			keyring_add(k, &c);
+	}
+	explicit_bzero(&c, sizeof(c));
+	return (rc);
+}
+
+static int
 decode_once(struct span value, struct record *r)
 {
 
@@ -288,6 +329,10 @@ decode_member(struct span key, struct span val, struct record *r)
 		return (decode_once(val, r));
 	if (jsonscan_is(key, "credential"))
 		return (decode_credential(val, r));
+	if (jsonscan_is(key, "api_keys"))
+		return (decode_keys(val, &r->apikeys));
+	if (jsonscan_is(key, "jwt_keys"))
+		return (decode_keys(val, &r->jwtkeys));
 	if (jsonscan_is(key, "items"))
 		return (decode_items(val, r));
 	if (jsonscan_is(key, "entries"))

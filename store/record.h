@@ -9,6 +9,7 @@
 #include "buf.h"
 #include "conversation.h"
 #include "jsonscan.h"
+#include "key.h"
 #include "once.h"
 #include "store.h"
 
@@ -35,6 +36,8 @@ struct record {
 	char		 item[ID_SIZE];
 	struct once	*once;		/* owned, or NULL */
 	struct credential *credential;	/* owned, or NULL */
+	struct keyring	 apikeys;	/* that a tenant begins with */
+	struct keyring	 jwtkeys;
 	/* Import: see import.h; version is the number of a part. */
 	int64_t		 created_at;	/* ms */
 	int64_t		 updated_at;	/* ms */

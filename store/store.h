@@ -165,6 +165,10 @@ enum store_err	 store_apikeys(struct tenant *, struct credential **v_r,
 enum store_err	 store_jwtkeys(struct tenant *, struct credential **v_r,
 		    size_t *n_r, uint64_t *lsn_r);
 void		 store_credentials_free(struct credential *, size_t n);
+/* The array that is member name of an object, as tenant.json has it, into
+ * *v_r (new); false if it is none, or for want of memory. */
+bool		 store_credentials_read(struct span object, const char *name,
+		    struct credential **v_r, size_t *n_r);
 
 /* --- changes ------------------------------------------------------------ */
 
@@ -174,7 +178,7 @@ enum change_kind {
 	CHANGE_CONVERSATION_DELETE,
 	CHANGE_ITEMS_APPEND,		/* items */
 	CHANGE_ITEM_DELETE,		/* item */
-	CHANGE_TENANT_CREATE,		/* tenant */
+	CHANGE_TENANT_CREATE,		/* tenant, apikeys, jwtkeys */
 	CHANGE_APIKEY_ADD,		/* credential */
 	CHANGE_APIKEY_REVOKE,		/* credential.id */
 	CHANGE_JWTKEY_ADD,		/* credential */
@@ -223,6 +227,11 @@ struct change {
 	uint64_t		 if_version;	/* 0: none asked for */
 	const struct change_once *once;		/* NULL: none */
 	const char		*tenant;	/* tenant.create: name */
+	/* tenant.create: the keys it begins with; borrowed */
+	const struct credential	*apikeys;
+	size_t			 napikeys;
+	const struct credential	*jwtkeys;
+	size_t			 njwtkeys;
 	const struct credential	*credential;
 	/*
 	 * Import (import.h): items keep their at and position, 0 being the

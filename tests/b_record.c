@@ -103,6 +103,26 @@ fill_credential(struct record *r)
 		r->credential->secret[i] = (unsigned char)(i * 7);
 }
 
+/* What a tenant begins with, one and two. */
+static void
+fill_rings(struct record *r)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		struct keyring *k = i == 0 ? &r->apikeys : &r->jwtkeys;
+
+		r->kind = i == 0 ? CHANGE_APIKEY_ADD : CHANGE_JWTKEY_ADD;
+		fill_credential(r);
+		r->credential->id[4] = (char)('1' + i);
+		assert_true(keyring_reserve(k));
+		keyring_add(k, r->credential);
+		store_credentials_free(r->credential, 1);
+		r->credential = NULL;
+	}
+	r->kind = CHANGE_TENANT_CREATE;
+}
+
 /* A record of that kind with all that such a record can hold. */
 static void
 fill(struct record *r, enum change_kind kind)
@@ -132,6 +152,8 @@ fill(struct record *r, enum change_kind kind)
 		strlcpy(r->item, "msg_1", sizeof(r->item));
 	if (kind == CHANGE_APIKEY_ADD || kind == CHANGE_JWTKEY_ADD)
 		fill_credential(r);
+	if (kind == CHANGE_TENANT_CREATE)
+		fill_rings(r);
 }
 
 /* The line, with its newline. */
@@ -196,6 +218,8 @@ same(const struct record *a, const struct record *b)
 	if (a->credential != NULL)
 		assert_memory_equal(a->credential, b->credential,
 		    sizeof(*a->credential));
+	assert_int_equal(a->apikeys.n, b->apikeys.n);
+	assert_int_equal(a->jwtkeys.n, b->jwtkeys.n);
 	/* And what was not named here, by its bytes. */
 	assert_int_equal(x.len, y.len);
 	assert_memory_equal(x.data, y.data, x.len);
@@ -248,6 +272,8 @@ round_trips_bare(void **state)
 		text_replace(&r.title, (struct text){ NULL, 0 });
 		text_replace(&r.user, (struct text){ NULL, 0 });
 		text_replace(&r.metadata, (struct text){ NULL, 0 });
+		keyring_fini(&r.apikeys);
+		keyring_fini(&r.jwtkeys);
 		/* An imported one has metadata, be it {}. */
 		if (kinds[i] == CHANGE_CONVERSATION_IMPORT)
 			r.metadata = text_new("{}", 2);

@@ -7,7 +7,7 @@
 /*
  * The handlers: one function an endpoint, called by route_dispatch after the
  * caller is known, in a worker's loop or, if the body is large, in a helper's
- * thread.  They never block.
+ * thread.  They never block, but those of route_blocks, which have a helper's.
  *
  *	API_DONE	the reply is made; send it when its lsn is durable
  *	API_COLD	store said STORE_COLD: warm request.cold_tenant in a

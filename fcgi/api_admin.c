@@ -1,4 +1,5 @@
 #include <bsd/string.h>
+#include <errno.h>
 #include <string.h>
 
 #include "api_admin.h"
@@ -144,6 +145,25 @@ flush(struct admin_call *c)
 	return (API_DONE);
 }
 
+/* The one handler that waits for the disk: see route_blocks. */
+static enum api_verdict
+rotate(struct admin_call *c)
+{
+	struct store *store = c->req->edge->store;
+	struct store_stats s;
+
+	if (store_rotate(store) == -1) {
+		reply_store_error(c->rep, errno == ENOSPC ? STORE_FULL :
+		    STORE_SICK, (struct span){ "", 0 });
+		return (API_DONE);
+	}
+	store_stats(store, &s);
+	reply_start(c->rep, 200);
+	buf_addf(&c->rep->body, "{\"object\":\"rotate\",\"store_id\":"
+	    "\"%s\",\"open\":\"%s\"}", s.store_id, s.open_segment);
+	return (API_DONE);
+}
+
 static enum api_verdict
 status(struct admin_call *c)
 {
@@ -169,7 +189,7 @@ status(struct admin_call *c)
 /* --- the table ------------------------------------------------------------ */
 
 /* Segments behind /admin/v1: [tenants [T [what [ID]]]], import, flush,
- * status. */
+ * rotate, status. */
 static const struct row {
 	enum method	 method;
 	size_t		 nsegments;	/* of the whole path */
@@ -188,6 +208,7 @@ static const struct row {
 	{ METHOD_POST, 5, "tenants", "tokens", admin_tokens_add },
 	{ METHOD_POST, 3, "import", NULL, admin_import },
 	{ METHOD_POST, 3, "flush", NULL, flush },
+	{ METHOD_POST, 3, "rotate", NULL, rotate },
 	{ METHOD_GET, 3, "status", NULL, status },
 };
 

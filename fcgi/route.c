@@ -207,6 +207,14 @@ route_pattern(unsigned int route, unsigned int *methods_r)
 	return (routes[route - 1].pattern);
 }
 
+bool
+route_blocks(const struct request *req)
+{
+	return (req->is_control && req->method == METHOD_POST &&
+	    req->nsegments == 3 && request_segment_is(req, 0, "admin") &&
+	    request_segment_is(req, 2, "rotate"));
+}
+
 enum api_verdict
 route_dispatch(struct request *req, struct reply *rep)
 {

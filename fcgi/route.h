@@ -11,6 +11,9 @@
  */
 enum api_verdict	 route_dispatch(struct request *, struct reply *);
 
+/* Does its handler wait for the disk, so that no loop may run it? */
+bool			 route_blocks(const struct request *);
+
 /*
  * The pattern of request.route, such as "/v1/conversations/{}": the paths that
  * it fits are one to who counts them.  NULL beyond the last; 0, for what fits

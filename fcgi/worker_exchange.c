@@ -387,10 +387,18 @@ exchange_judge(struct exchange *ex, enum api_verdict verdict)
 void
 exchange_run(struct exchange *ex)
 {
+	const bool blocks = route_blocks(&ex->req);
+
 	reply_start(&ex->reply, 0);
-	if (ex->req.body.len >= LARGE_BODY && away_start(ex))
+	if ((blocks || ex->req.body.len >= LARGE_BODY) && away_start(ex))
 		return;
 	exchange_enter(ex, RUNNING);
+	if (blocks) {
+		reply_store_error(&ex->reply, STORE_BUSY,
+		    (struct span){ "", 0 });
+		exchange_done(ex);
+		return;
+	}
 	exchange_judge(ex, route_dispatch(&ex->req, &ex->reply));
 }
 

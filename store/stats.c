@@ -51,6 +51,7 @@ read_journal(struct store *s, struct store_stats *st)
 	st->lsn = journal_next(s->journal) - 1;
 	st->error = journal_error(s->journal);
 	st->segments = js.segments;
+	strlcpy(st->open_segment, js.open, sizeof(st->open_segment));
 	st->records = js.records;
 	st->batches = js.batches;
 	st->bytes = js.bytes;

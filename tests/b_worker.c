@@ -213,7 +213,13 @@ make_cold(struct request *req)
 	return (API_COLD);
 }
 
-/* /echo, /away, /big/BYTES, /change/LSN, /read/LSN, /cold, /never, /busy */
+bool
+route_blocks(const struct request *req)
+{
+	return (request_segment_is(req, 0, "blocks"));
+}
+
+/* /echo, /away, /blocks, /big/BYTES, /change/LSN, /read/LSN, /cold, /never, /busy */
 enum api_verdict
 route_dispatch(struct request *req, struct reply *rep)
 {
@@ -221,7 +227,7 @@ route_dispatch(struct request *req, struct reply *rep)
 
 	calls++;
 	note_thread();
-	if (request_segment_is(req, 0, "away"))
+	if (request_segment_is(req, 0, "away") || route_blocks(req))
 		while (is_shut)
 			usleep(1000);
 	if (req->nsegments > 1)
@@ -724,6 +730,15 @@ large_bodies_go_away(void **state)
 	assert_true(is_silent(c, 20));
 	is_shut = false;
 	assert_reply(c, 200, body);
+	/* So does what waits for the disk, however small. */
+	is_shut = true;
+	send_to(c, "/blocks", "y");
+	await(&calls, 3);
+	assert_served(other, "x");
+	assert_true(is_silent(c, 20));
+	is_shut = false;
+	assert_reply(c, 200, "y");
+	calls = 2;
 
 	/* What comes back is parked, cold or busy like any other. */
 	is_busy = true;

@@ -151,6 +151,17 @@ the_operator_is_answered(void **state)
 	json_decref(json);
 	json_decref(daemon_admin("POST", "/admin/v1/flush", ""));
 	assert_int_equal(daemon_status, 202);
+	json = daemon_admin("POST", "/admin/v1/rotate", "");
+	assert_int_equal(daemon_status, 200);
+	(void)strcpy(uri, daemon_text(json, "open"));
+	json_decref(json);
+	json_decref(daemon_admin("POST", "/admin/v1/tenants",
+	    "{\"name\":\"third\"}"));
+	json = daemon_admin("POST", "/admin/v1/rotate", "");
+	assert_true(strcmp(daemon_text(json, "open"), uri) > 0);
+	json_decref(json);
+	json_decref(daemon_admin("GET", "/admin/v1/rotate", ""));
+	assert_int_equal(daemon_status, 405);
 }
 
 /* --- the store without a daemon ------------------------------------------- */
@@ -177,7 +188,7 @@ the_operator_needs_no_daemon(void **state)
 	assert_int_equal(store_open(&o, &offline.store, &holder), 0);
 	assert_int_equal(admin_call(&offline, "GET", "/admin/v1/tenants",
 	    NULL, 0, &json), 200);
-	assert_int_equal(json_array_size(json_object_get(json, "data")), 2);
+	assert_int_equal(json_array_size(json_object_get(json, "data")), 3);
 	json_decref(json);
 	assert_int_equal(admin_call(&offline, "POST",
 	    "/admin/v1/tenants/acme/keys", NULL, 0, &json), 200);

@@ -76,10 +76,12 @@ struct ctl_args {
  * its place.  Each returns the exit status, after saying on stderr why it is
  * not 0.  All block.
  */
+int	 ctl_backup(const struct ctl_args *, const struct conf *);
 int	 ctl_check(const struct ctl_args *, const struct conf *);
 int	 ctl_dump(const struct ctl_args *, const struct conf *);
 int	 ctl_export(const struct ctl_args *, const struct conf *);
 int	 ctl_import(const struct ctl_args *, const struct conf *);
+int	 ctl_restore(const struct ctl_args *, const struct conf *);
 
 /* Print what an import came to. */
 void	 ctl_show_counts(const struct ctl_args *, const struct feed_counts *);

@@ -33,6 +33,8 @@ enum {
 	OPT_TENANT = 1 << 6,
 	OPT_CONVERSATION = 1 << 7,
 	OPT_REPLACE = 1 << 8,
+	OPT_AGAINST = 1 << 9,
+	OPT_FORCE = 1 << 10,
 };
 
 /*
@@ -68,6 +70,8 @@ config(const struct ctl_args *args, const struct conf *conf)
 }
 
 static const struct verb verbs[] = {
+	{ .name = "backup", .usage = "DIR [--against BACKUP]", .nwords = 1,
+	    .options = OPT_AGAINST, .function = ctl_backup },
 	{ .name = "check", .usage = "[DIR]", .nfolders = 1,
 	    .function = ctl_check },
 	{ .name = "config", .usage = "", .function = config },
@@ -100,6 +104,10 @@ static const struct verb verbs[] = {
 	{ .name = "key revoke", .usage = "TENANT ID", .nwords = 2,
 	    .method = "DELETE", .path = "/admin/v1/tenants/%s/keys/%s",
 	    .fields = "" },
+	{ .name = "restore", .usage = "BACKUP [--tenant TENANT "
+	    "[--conversation ID]] [--force]", .nwords = 1,
+	    .options = OPT_TENANT | OPT_CONVERSATION | OPT_FORCE,
+	    .function = ctl_restore },
 	{ .name = "status", .usage = "", .is_live = true,
 	    .method = "GET", .path = "/admin/v1/status" },
 	{ .name = "tenant add", .usage = "TENANT", .nwords = 1,
@@ -207,6 +215,10 @@ option_take(struct ctl_args *args, int option)
 	case OPT_CONVERSATION:
 		args->conversation = optarg;
 		break;
+	case OPT_AGAINST:
+		args->against = optarg;
+		break;
+	case OPT_FORCE:
 	case OPT_REPLACE:
 		args->is_forced = true;
 		break;
@@ -228,6 +240,8 @@ args_parse(struct ctl_args *args, int argc, char **argv)
 		{ "tenant", required_argument, NULL, 262 },
 		{ "conversation", required_argument, NULL, 263 },
 		{ "replace", no_argument, NULL, 264 },
+		{ "against", required_argument, NULL, 265 },
+		{ "force", no_argument, NULL, 266 },
 		{ NULL, 0, NULL, 0 }
 	};
 	const struct verb *verb;

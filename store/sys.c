@@ -154,6 +154,8 @@ const struct sys sys_real = {
 	.fdopendir = fdopendir,
 	.readdir = readdir,
 	.closedir = real_closedir,
+	.fchown = fchown,
+	.futimens = futimens,
 };
 
 const struct sys *sys = &sys_real;

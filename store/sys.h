@@ -37,6 +37,8 @@ struct sys {
 	DIR	*(*fdopendir)(int);
 	struct dirent *(*readdir)(DIR *);
 	int	 (*closedir)(DIR *);
+	int	 (*fchown)(int, uid_t, gid_t);
+	int	 (*futimens)(int, const struct timespec[2]);
 };
 
 /*

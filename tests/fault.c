@@ -255,6 +255,22 @@ fault_closedir(DIR *dir)
 	return (error != 0 ? fail(error) : rc);
 }
 
+static int
+fault_fchown(int fd, uid_t uid, gid_t gid)
+{
+	int error = enter(FAULT_FCHOWN);
+
+	return (error != 0 ? fail(error) : sys_real.fchown(fd, uid, gid));
+}
+
+static int
+fault_futimens(int fd, const struct timespec times[2])
+{
+	int error = enter(FAULT_FUTIMENS);
+
+	return (error != 0 ? fail(error) : sys_real.futimens(fd, times));
+}
+
 static const struct sys fault_table = {
 	.openat = fault_openat,
 	.close = fault_close,
@@ -276,6 +292,8 @@ static const struct sys fault_table = {
 	.fdopendir = fault_fdopendir,
 	.readdir = fault_readdir,
 	.closedir = fault_closedir,
+	.fchown = fault_fchown,
+	.futimens = fault_futimens,
 };
 
 void

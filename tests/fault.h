@@ -21,7 +21,7 @@
  */
 
 /* One bit a row of the table. */
-#define FAULT_CALLS	20
+#define FAULT_CALLS	22
 enum fault_call {
 	FAULT_OPENAT = 1 << 0,
 	FAULT_CLOSE = 1 << 1,
@@ -43,6 +43,8 @@ enum fault_call {
 	FAULT_FDOPENDIR = 1 << 17,
 	FAULT_READDIR = 1 << 18,
 	FAULT_CLOSEDIR = 1 << 19,
+	FAULT_FCHOWN = 1 << 20,
+	FAULT_FUTIMENS = 1 << 21,
 	FAULT_ANY = (1 << FAULT_CALLS) - 1
 };
 

@@ -1,0 +1,434 @@
+#include <bsd/string.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "atomicfile.h"
+#include "backup.h"
+#include "buf.h"
+#include "copy.h"
+#include "id.h"
+#include "identity.h"
+#include "jsonscan.h"
+#include "log.h"
+#include "segment.h"
+#include "sys.h"
+
+#define BACKUP_FORMAT	1
+#define BACKUP_MAX	(1 << 16)
+
+/* A backup that is being made, or a restore. */
+struct backup {
+	const struct backup_options *o;
+	int		 from;		/* -1: not open */
+	int		 to;
+	int		 earlier;
+	int		 lock;
+	struct copy	 copy;
+	const char	*open;		/* segment of the store, or NULL */
+	char		 newest[SEGMENT_NAME];	/* of the earlier one, which
+						   was open then */
+};
+
+static int
+open_folder(int dirfd, const char *name)
+{
+
+	return (sys->openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+	    0));
+}
+
+static void
+close_folder(int fd)
+{
+
+	if (fd != -1)
+		(void)sys->close(fd);
+}
+
+static void
+backup_init(struct backup *b)
+{
+
+	memset(b, 0, sizeof(*b));
+	b->from = b->to = b->earlier = b->lock = -1;
+}
+
+static void
+backup_fini(struct backup *b)
+{
+
+	close_folder(b->lock);
+	close_folder(b->earlier);
+	close_folder(b->to);
+	close_folder(b->from);
+}
+
+/* --- what may be linked ------------------------------------------------- */
+
+static bool
+always(int fd, const char *name, void *arg)
+{
+
+	(void)fd;
+	(void)name;
+	(void)arg;
+	return (true);
+}
+
+static void
+tell_file(void *arg)
+{
+	const struct backup_options *o = ((struct backup *)arg)->o;
+
+	if (o->on_file != NULL)
+		o->on_file(o->arg);
+}
+
+/* Closed for good? */
+static bool
+is_closed(int fd, const char *name, void *arg)
+{
+	const struct backup *b = arg;
+
+	(void)fd;
+	return (b->open != NULL && strcmp(name, b->open) < 0);
+}
+
+static int
+visit_segment(const char *name, void *arg)
+{
+	struct backup *b = arg;
+	uint64_t first;
+
+	if (segment_parse(name, &first) && strcmp(name, b->newest) > 0)
+		strlcpy(b->newest, name, sizeof(b->newest));
+	return (0);
+}
+
+/* --- folders -------------------------------------------------------------- */
+
+/* One folder of the store; one that is not there is none to copy. */
+static int
+copy_part(struct backup *b, const char *name,
+    bool (*may_link)(int, const char *, void *))
+{
+	int from, to = -1, earlier = -1, rc = -1;
+
+	b->copy.may_link = may_link;
+	b->copy.half = may_link == is_closed ? b->newest : NULL;
+	if ((from = open_folder(b->from, name)) == -1)
+		return (errno == ENOENT ? 0 : -1);
+	if (b->earlier != -1)
+		earlier = open_folder(b->earlier, name);
+	if (may_link == is_closed && earlier != -1 &&
+	    sys_eachname(earlier, visit_segment, b) == -1)
+		log_warn("list the journal of the earlier backup");
+	else if ((to = sys_opendir(b->to, name)) != -1)
+		rc = copy_tree(&b->copy, from, to, earlier);
+	if (rc == -1)
+		log_err("backup: %s/%s", name, b->copy.failed);
+	close_folder(to);
+	close_folder(earlier);
+	close_folder(from);
+	return (rc);
+}
+
+/* The store itself, last: without it the rest is none. */
+static int
+copy_identity(struct backup *b)
+{
+
+	b->copy.may_link = NULL;
+	switch (copy_file(&b->copy, b->from, b->to, -1, IDENTITY_NAME)) {
+	case 1:
+		if (sys->fsync(b->to) == 0)
+			return (0);
+		break;
+	case 0:
+		errno = ENOENT;
+		break;
+	}
+	log_err("backup: %s", IDENTITY_NAME);
+	return (-1);
+}
+
+/* --- backup.json ---------------------------------------------------------- */
+
+static bool
+get_u64(struct span root, const char *name, uint64_t *v)
+{
+	struct span s;
+
+	return (jsonscan_get(root, name, &s) && jsonscan_u64(s, v));
+}
+
+int
+backup_read(const char *dir, struct backup_report *r)
+{
+	struct span root, s;
+	uint64_t format, from, until;
+	char *data;
+	size_t len;
+	int fd, rc;
+
+	memset(r, 0, sizeof(*r));
+	if ((fd = open_folder(AT_FDCWD, dir)) == -1)
+		return (-1);
+	rc = sys_readfile(fd, BACKUP_NAME, BACKUP_MAX, &data, &len);
+	(void)sys->close(fd);
+	if (rc == -1)
+		return (errno == ENOENT ? 0 : -1);
+	root = (struct span){ data, len };
+	rc = 1;
+	if (!get_u64(root, "format", &format) || format != BACKUP_FORMAT ||
+	    !jsonscan_get(root, "store", &s) ||
+	    !jsonscan_cstring(s, r->store_id, sizeof(r->store_id)) ||
+	    !get_u64(root, "started_at", &from) ||
+	    !get_u64(root, "ended_at", &until) ||
+	    !get_u64(root, "copied", &r->copied) ||
+	    !get_u64(root, "linked", &r->linked) ||
+	    !get_u64(root, "kept", &r->kept) ||
+	    !get_u64(root, "bytes", &r->bytes)) {
+		errno = EBADMSG;
+		rc = -1;
+	} else {
+		r->started_at = (int64_t)from;
+		r->ended_at = (int64_t)until;
+	}
+	free(data);
+	return (rc);
+}
+
+static int
+write_report(const struct backup *b, const struct backup_report *r)
+{
+	struct buf out = BUF_INITIALIZER;
+	int rc = -1;
+
+	buf_addf(&out, "{\"rememberd\":\"backup\",\"format\":%d,\"store\":"
+	    "\"%s\",\"started_at\":%" PRId64 ",\"ended_at\":%" PRId64
+	    ",\"copied\":%" PRIu64 ",\"linked\":%" PRIu64 ",\"kept\":%" PRIu64
+	    ",\"bytes\":%" PRIu64 "}\n", BACKUP_FORMAT, r->store_id,
+	    r->started_at, r->ended_at, r->copied, r->linked, r->kept,
+	    r->bytes);
+	if (!buf_ok(&out))
+		errno = ENOMEM;
+	else
+		rc = atomicfile_write(b->to, BACKUP_NAME, out.data, out.len);
+	if (rc == -1)
+		log_err("backup: %s", BACKUP_NAME);
+	buf_fini(&out);
+	return (rc);
+}
+
+/* --- backup --------------------------------------------------------------- */
+
+/* Which store it is; an earlier backup must be of the same one, and whole. */
+static int
+check_stores(struct backup *b, struct backup_report *r)
+{
+	struct backup_report earlier;
+	struct identity id;
+	char why[DOCUMENT_WHY];
+	int rc;
+
+	identity_init(&id);
+	rc = identity_load(b->from, &id, why);
+	strlcpy(r->store_id, id.id, sizeof(r->store_id));
+	identity_fini(&id);
+	if (rc == -1) {
+		log_err("%s/%s", b->o->store, IDENTITY_NAME);
+		return (-1);
+	}
+	if (rc != DOCUMENT_OK) {
+		log_errx("%s/%s: %s", b->o->store, IDENTITY_NAME, why);
+		return (-1);
+	}
+	/* Of another store it would say nothing. */
+	if (b->o->open != NULL && strcmp(b->o->store_id, r->store_id) == 0)
+		b->open = b->o->open;
+	if (b->o->against == NULL)
+		return (0);
+	switch (backup_read(b->o->against, &earlier)) {
+	case 1:
+		if (strcmp(earlier.store_id, r->store_id) == 0)
+			break;
+		log_errx("%s is a backup of another store", b->o->against);
+		return (-1);
+	case 0:
+		log_errx("%s has no %s: it is no finished backup",
+		    b->o->against, BACKUP_NAME);
+		return (-1);
+	default:
+		log_err("%s/%s", b->o->against, BACKUP_NAME);
+		return (-1);
+	}
+	return (0);
+}
+
+static int
+open_all(struct backup *b, struct backup_report *r)
+{
+	const struct backup_options *o = b->o;
+
+	if ((b->from = open_folder(AT_FDCWD, o->store)) == -1) {
+		log_err("%s", o->store);
+		return (-1);
+	}
+	if (check_stores(b, r) == -1)
+		return (-1);
+	if (o->against != NULL &&
+	    (b->earlier = open_folder(AT_FDCWD, o->against)) == -1) {
+		log_err("%s", o->against);
+		return (-1);
+	}
+	if ((b->to = copy_folder(o->dir)) == -1) {
+		if (errno == ENOTEMPTY)
+			log_errx("%s is not empty", o->dir);
+		else
+			log_err("%s", o->dir);
+		return (-1);
+	}
+	return (0);
+}
+
+/* See all_is_in_it_note. */
+static int
+copy_all(struct backup *b)
+{
+
+	if (copy_part(b, "journal", is_closed) == -1 ||
+	    copy_part(b, "tenants", always) == -1 ||
+	    copy_part(b, "tenants", always) == -1 ||
+	    copy_part(b, "quarantine", NULL) == -1)
+		return (-1);
+	return (copy_identity(b));
+}
+
+int
+backup_make(const struct backup_options *o, struct backup_report *r)
+{
+	struct backup b;
+	int rc = -1;
+
+	backup_init(&b);
+	b.o = o;
+	b.copy.on_file = tell_file;
+	b.copy.arg = &b;
+	memset(r, 0, sizeof(*r));
+	r->started_at = sys_now_ms();
+	if (open_all(&b, r) == 0 && copy_all(&b) == 0) {
+		r->ended_at = sys_now_ms();
+		r->copied = b.copy.copied;
+		r->linked = b.copy.linked;
+		r->kept = b.copy.kept;
+		r->bytes = b.copy.bytes;
+		rc = write_report(&b, r);
+	}
+	backup_fini(&b);
+	return (rc);
+}
+
+/* --- setting aside ---------------------------------------------------------- */
+
+int
+backup_set_aside(const char *store, char *aside, size_t size)
+{
+	struct tm tm;
+	time_t now = (time_t)(sys_now_ms() / 1000);
+	char at[32], path[PATH_MAX];
+	size_t len;
+	pid_t holder = 0;
+	int dir, lock, rc = -1;
+
+	/* The name it gets stands beside its own. */
+	if (strlcpy(path, store, sizeof(path)) >= sizeof(path))
+		return (-1);
+	for (len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+		path[len - 1] = '\0';
+	if ((dir = open_folder(AT_FDCWD, path)) == -1)
+		return (errno == ENOENT ? 0 : -1);
+	if ((lock = sys_lockfile(dir, "lock", &holder)) == -1) {
+		if (errno == EWOULDBLOCK)
+			log_errx("%s is in use by process %d", path,
+			    (int)holder);
+		else
+			log_err("%s/lock", path);
+		goto out;
+	}
+	if (gmtime_r(&now, &tm) == NULL)
+		memset(&tm, 0, sizeof(tm));
+	(void)strftime(at, sizeof(at), "%Y%m%dT%H%M%SZ", &tm);
+	(void)snprintf(aside, size, "%s.before-%s", path, at);
+	if (sys->renameat(AT_FDCWD, path, AT_FDCWD, aside) == -1)
+		log_err("rename %s to %s", path, aside);
+	else
+		rc = 1;
+	(void)sys->close(lock);
+out:
+	(void)sys->close(dir);
+	return (rc);
+}
+
+/* --- restore -------------------------------------------------------------- */
+
+static int
+open_restore(struct backup *b, const char *from, const char *to)
+{
+	struct stat st;
+	pid_t holder;
+
+	if ((b->from = open_folder(AT_FDCWD, from)) == -1) {
+		log_err("%s", from);
+		return (-1);
+	}
+	if (sys->fstatat(b->from, IDENTITY_NAME, &st, 0) == -1) {
+		log_errx("%s has no %s: it is no store, or a backup that was "
+		    "cut off", from, IDENTITY_NAME);
+		return (-1);
+	}
+	if ((b->to = copy_folder(to)) == -1) {
+		if (errno == ENOTEMPTY)
+			log_errx("%s is not empty", to);
+		else
+			log_err("%s", to);
+		return (-1);
+	}
+	if ((b->lock = sys_lockfile(b->to, "lock", &holder)) == -1) {
+		log_err("%s/lock", to);
+		return (-1);
+	}
+	/* For the daemon, who may be another. */
+	copy_owner(b->from, b->to);
+	copy_owner(b->from, b->lock);
+	return (0);
+}
+
+int
+backup_restore(const char *from, const char *to, void (*on_file)(void *),
+    void *arg)
+{
+	const struct backup_options o = { .on_file = on_file, .arg = arg };
+	struct backup b;
+	int rc = -1;
+
+	backup_init(&b);
+	b.o = &o;
+	b.copy.on_file = tell_file;
+	b.copy.arg = &b;
+	if (open_restore(&b, from, to) == 0 &&
+	    copy_part(&b, "tenants", NULL) == 0 &&
+	    copy_part(&b, "journal", NULL) == 0 &&
+	    copy_part(&b, "quarantine", NULL) == 0)
+		rc = copy_identity(&b);
+	backup_fini(&b);
+	return (rc);
+}

@@ -1,0 +1,96 @@
+#ifndef BACKUP_H
+#define BACKUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A backup is a copy of a store, with a daemon writing to it or without:
+ *
+ *	the journal is rotated > journal > tenants > tenants again
+ *	> quarantine > store.json > backup.json
+ *
+ * It is a store itself, and a backup is done when its backup.json is there,
+ * which is written last, after everything was synced; so one that was cut off
+ * is told apart.  It lacks its store.json, too, and so is no store.
+ *
+ * all_is_in_it_note: every change that was acknowledged before it began is
+ * in it, however long it takes:
+ *
+ *	1  The change stood in the journal, in a segment that is closed since
+ *	   the rotation and never written again (journal_rotate).
+ *	2  That segment is in the listing, and is linked or copied whole: then
+ *	   replay of the backup has it, and a document in the backup that is
+ *	   newer holds it (replay passes over what a document holds).
+ *	3  Or it was retired before it was copied: it stood in a document then,
+ *	   and documents are copied after that, as they are or newer.
+ *	4  A document that is replaced while its folder is listed may be
+ *	   missed, by what file systems promise; it is there when the folder
+ *	   is listed once more.
+ *	5  A deletion is a tombstone under the document's name from before its
+ *	   record leaves the journal until twice journal_keep later; what is
+ *	   deleted and gone is no longer there to be copied.
+ *
+ * What is newer than its beginning may be in it or not, for each conversation
+ * a whole number of changes.  That the journal comes first is the point: a
+ * copier that comes to it last needs the segments of all the time it took
+ * (journal_keep); between two segments that are there one may be missing.
+ *
+ * What is never written in place is linked to the store, if it is on the same
+ * file system, else to the earlier backup, if it is the same there: documents,
+ * which are replaced by rename, and closed segments.  The open segment is
+ * copied, and never taken from an earlier backup (which had it in another
+ * state under the same size); so is what lies in quarantine, where hands are at
+ * work.  A daemon that is opened on the backup itself writes to none of the
+ * linked files; who edits one in place edits both.
+ */
+#define BACKUP_NAME	"backup.json"
+
+struct backup_options {
+	const char	*store;		/* folder */
+	const char	*dir;		/* made, or empty */
+	const char	*against;	/* an earlier one, or NULL */
+	const char	*open;		/* name of the segment that is being
+					   written; NULL: not known */
+	const char	*store_id;	/* of the store that said so */
+	void		(*on_file)(void *arg);	/* or NULL */
+	void		*arg;
+};
+
+struct backup_report {
+	char		 store_id[17];
+	int64_t		 started_at;	/* ms */
+	int64_t		 ended_at;
+	uint64_t	 copied;	/* files */
+	uint64_t	 linked;	/* to the store */
+	uint64_t	 kept;		/* linked to the earlier backup */
+	uint64_t	 bytes;		/* of those copied */
+};
+
+/* Make one.  Returns 0, or -1 after logging why: then dir has no backup.json.
+ * Blocks. */
+int	 backup_make(const struct backup_options *, struct backup_report *);
+
+/*
+ * Read backup.json of dir.  Returns 1, 0 if there is none, or -1 with errno
+ * set, EBADMSG for one that is none.
+ */
+int	 backup_read(const char *dir, struct backup_report *);
+
+/*
+ * Move the store out of the way, to a name beside its own that is put into
+ * aside.  Returns 1; 0 if there is no such folder; -1 after logging why, as
+ * when a daemon has it.  The next sync of the parent folder is the restore's.
+ */
+int	 backup_set_aside(const char *store, char *aside, size_t size);
+
+/*
+ * Copy the store or backup in from to the folder to, which is made or empty:
+ * all but its lock and its backup.json, nothing linked, its store.json last,
+ * so that what was cut off is no store.  to is locked meanwhile, as by a
+ * daemon.  Returns 0, or -1 after logging why.  Blocks.
+ */
+int	 backup_restore(const char *from, const char *to,
+	    void (*on_file)(void *arg), void *arg);
+
+#endif /* !BACKUP_H */

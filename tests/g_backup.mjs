@@ -1,0 +1,395 @@
+/**
+ * rememberctl backup and restore: of a daemon under load, once and again, cut
+ * off and refused, whole, one tenant and one conversation.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite, ok, refused, run, runAsync, build, user, scratch, walk, sleep,
+	until } from './harness.mjs';
+
+const { test, it } = suite({ include: 'flush_interval = "200ms"\n' });
+const rememberctl = path.join(build, 'rememberctl');
+
+/** A configuration for a store in dir, without a daemon. */
+function place(dir = scratch())
+{
+	fs.writeFileSync(`${dir}/conf`, `store = "${dir}/store"\n` +
+	    `cache = "${dir}/cache"\nsocket = "${dir}/f.sock"\n` +
+	    `control_socket = "${dir}/c.sock"\n`);
+	return {
+		dir, store: `${dir}/store`,
+		ctl: (args, options) => run([rememberctl, '-c', `${dir}/conf`,
+		    ...args], options),
+		daemon: async () => {
+			const d = spawn(path.join(build, 'rememberd'), ['-c',
+			    `${dir}/conf`], { stdio: 'ignore' });
+			await until(() => fs.existsSync(`${dir}/c.sock`));
+			return (d);
+		},
+		remove: () => fs.rmSync(dir, { recursive: true }),
+	};
+}
+
+const end = (daemon) => {
+	daemon.kill('SIGTERM');
+	return (new Promise((done) => daemon.on('exit', done)));
+};
+const good = (r) => {
+	assert.equal(r.status, 0, r.all);
+	return (r);
+};
+const failed = (r, said) => {
+	assert.equal(r.status, 1, r.all);
+	assert.match(r.err, said);
+	return (r);
+};
+const dump = (dir, ...more) => good(run([rememberctl, 'dump', dir,
+    ...more])).out;
+const inode = (p) => fs.statSync(p).ino;
+const files = (dir) => walk(dir).map((p) => path.relative(dir, p)).sort();
+const isSegment = (p) => p.startsWith('journal/');
+const isDocument = (p) => p.startsWith('tenants/');
+
+async function make(key, n = 3)
+{
+	const made = [];
+	for (let i = 0; i < n; i++)
+		made.push(ok(await it.req('POST', '/conversations', { key,
+		    body: { items: [user(`one ${i}`), user(`two ${i}`)] } })).id);
+	return (made);
+}
+
+const documents = () => files(it.store).filter(isDocument);
+
+/** Wait until so many conversations have a document. */
+const flushed = (tenant, n) => until(() => documents().filter((p) =>
+	p.startsWith(`tenants/${tenant}/conversations/conv_`)).length >= n);
+
+/** Writers that count what was acknowledged, until stop() is called. */
+function load(key, ids)
+{
+	let on = true;
+	const acked = new Map(ids.map((id) => [id, 0]));
+	const all = ids.map(async (id) => {
+		for (let i = 0; on; i++) {
+			ok(await it.req('POST', `/conversations/${id}/items`,
+			    { key, body: { items: [user(`load ${i}`)] } }));
+			acked.set(id, i + 1);
+		}
+	});
+	return {
+		acked: () => new Map(acked),
+		stop: async () => {
+			on = false;
+			await Promise.all(all);
+		},
+	};
+}
+
+test('a backup of a daemon under load holds all that was acknowledged',
+    async () => {
+	const t = it.addTenant();
+	const ids = await make(t.key, 4);
+	const writers = load(t.key, ids);
+	const dir = scratch();
+	let previous = [];
+	for (let round = 0; round < 4; round++) {
+		await sleep(150);
+		const before = writers.acked();
+		const to = `${dir}/${round}`;
+		const r = good(await runAsync([rememberctl, '-c', it.conf,
+		    'backup', to, ...previous]));
+		assert.match(r.out, /copied \d+ files of \S+, linked \d+, kept/);
+		const said = JSON.parse(fs.readFileSync(`${to}/backup.json`));
+		assert.ok(said.ended_at >= said.started_at);
+		assert.equal(fs.existsSync(`${to}/lock`), false);
+		const held = new Map(dump(to, '--tenant', t.name).split('\n')
+		    .filter(Boolean).map((l) => JSON.parse(l))
+		    .map((l) => [l.conversation.id, l.items]));
+		for (const id of ids) {
+			const items = held.get(id);
+			assert.ok(items.length >= 2 + before.get(id),
+			    `${items.length} of ${before.get(id)}`);
+			/* In order, and none twice or left out. */
+			items.slice(2).forEach((x, i) => assert.equal(
+			    x.item.content[0].text, `load ${i}`));
+		}
+		good(run([rememberctl, 'check', to]));
+		previous = ['--against', to];
+	}
+	await writers.stop();
+	fs.rmSync(dir, { recursive: true });
+});
+
+test('documents and closed segments are linked, the rest is copied',
+    async () => {
+	const t = it.addTenant(), to = scratch();
+	await make(t.key);
+	await flushed(t.name, 3);
+	/* Nothing is dirty, so that nothing is written anew meanwhile. */
+	const dirty = () => JSON.parse(it.ctl(['-j', 'status']).out).dirty;
+	await until(() => dirty() === 0);
+	fs.mkdirSync(`${it.store}/quarantine`, { recursive: true });
+	fs.writeFileSync(`${it.store}/quarantine/x.1`, 'x');
+	fs.writeFileSync(`${it.store}/quarantine/.tmp-0123`, 'x');
+	fs.writeFileSync(`${it.store}/tenants/${t.name}/.tmp-0123`, 'x');
+	good(it.ctl(['backup', to]));
+	const linked = (p) => inode(`${to}/${p}`) === inode(`${it.store}/${p}`);
+	const all = files(to);
+	assert.ok(all.filter(isDocument).length >= 4);
+	for (const p of all.filter(isDocument))
+		assert.ok(linked(p), p);
+	const segments = all.filter(isSegment);
+	assert.ok(segments.length >= 2, String(segments));
+	/* The open one, and the one made ahead of need behind it. */
+	const open = segments.findIndex((p) => !linked(p));
+	assert.ok(open > 0 && open >= segments.length - 2, String(segments));
+	assert.ok(segments.slice(open).every((p) => !linked(p)));
+	assert.ok(!linked('quarantine/x.1'));
+	assert.ok(!linked('store.json'));
+	assert.ok(!all.some((p) => p.includes('.tmp-')), String(all));
+	assert.deepEqual(all.filter((p) => !p.includes('/')).sort(),
+	    ['backup.json', 'store.json']);
+	fs.rmSync(`${it.store}/tenants/${t.name}/.tmp-0123`);
+	fs.rmSync(`${it.store}/quarantine`, { recursive: true });
+	fs.mkdirSync(`${it.store}/quarantine`);
+	/* What is written from now on is not in it. */
+	const was = dump(to);
+	await make(t.key);
+	await flushed(t.name, 6);
+	good(it.ctl(['flush']));
+	assert.equal(dump(to), was);
+	fs.rmSync(to, { recursive: true });
+});
+
+test('on another file system what is the same is linked to the backup before',
+    async (context) => {
+	if (!fs.existsSync('/dev/shm') ||
+	    fs.statSync('/dev/shm').dev === fs.statSync(it.store).dev)
+		return (context.skip('there is no other file system'));
+	const shm = fs.mkdtempSync('/dev/shm/rmb-');
+	try {
+		const t = it.addTenant();
+		const [id] = await make(t.key);
+		await flushed(t.name, 3);
+		await until(() => JSON.parse(it.ctl(['-j', 'status']).out)
+		    .dirty === 0);
+		good(it.ctl(['backup', `${shm}/1`]));
+		ok(await it.req('POST', `/conversations/${id}/items`,
+		    { key: t.key, body: { items: [user('news')] } }));
+		await until(() => JSON.parse(it.ctl(['-j', 'status']).out)
+		    .dirty === 0);
+		const r = JSON.parse(good(it.ctl(['-j', 'backup', `${shm}/2`,
+		    '--against', `${shm}/1`])).out);
+		assert.equal(r.linked, 0);
+		assert.ok(r.kept >= 4, JSON.stringify(r));
+		const same = (p) => inode(`${shm}/1/${p}`) ===
+		    inode(`${shm}/2/${p}`);
+		const mine = files(`${shm}/2`).filter((p) =>
+			p.startsWith(`tenants/${t.name}/`));
+		assert.equal(mine.length, 4);
+		for (const p of mine)
+			assert.equal(same(p), !p.includes(id), p);
+		assert.equal(JSON.parse(dump(`${shm}/2`, '--conversation', id))
+		    .items.length, 3);
+		/* Without the first the second is whole. */
+		const was = dump(`${shm}/2`);
+		fs.rmSync(`${shm}/1`, { recursive: true });
+		assert.equal(dump(`${shm}/2`), was);
+	} finally {
+		fs.rmSync(shm, { recursive: true });
+	}
+});
+
+test('a backup that is killed or fails is no backup', async () => {
+	const dir = scratch(), o = place();
+	const t = it.addTenant();
+	await make(t.key);
+	let cut = 0;
+	for (let i = 0; i < 20; i++) {
+		const child = spawn(rememberctl, ['-c', it.conf, 'backup',
+		    `${dir}/${i}`], { stdio: 'ignore' });
+		await sleep(i);
+		child.kill('SIGKILL');
+		await new Promise((done) => child.on('exit', done));
+		if (fs.existsSync(`${dir}/${i}/backup.json`) ||
+		    !fs.existsSync(`${dir}/${i}`))
+			continue;
+		if (fs.existsSync(`${dir}/${i}/store.json`))
+			continue;
+		cut++;
+		failed(o.ctl(['restore', `${dir}/${i}`]), /cut off/);
+		failed(it.ctl(['backup', `${dir}/next`, '--against',
+		    `${dir}/${i}`]), /no finished backup/);
+		assert.equal(fs.existsSync(`${dir}/next`), false);
+	}
+	assert.ok(cut > 0);
+	/* A file may have no more than a few bytes: what a full disk does. */
+	const r = run(['prlimit', '--fsize=5000', rememberctl, '-c', it.conf,
+	    'backup', `${dir}/full`]);
+	assert.notEqual(r.status, 0);
+	assert.equal(fs.existsSync(`${dir}/full/backup.json`), false);
+	/* All the same for the daemon. */
+	await make(t.key, 1);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
+test('what is in the way is refused', async () => {
+	const o = place(), dir = scratch();
+	good(it.ctl(['backup', `${dir}/1`]));
+	failed(it.ctl(['backup', `${dir}/1`]), /not empty/);
+	failed(it.ctl(['backup', `${dir}/none/2`]), /No such file/);
+	failed(it.ctl(['backup', `${dir}/2`, '--against', o.dir]),
+	    /no finished backup/);
+	failed(it.ctl(['backup', `${dir}/2`, '--against', `${dir}/none`]),
+	    /none/);
+	/* Of another store. */
+	good(o.ctl(['tenant', 'add', 'acme']));
+	failed(o.ctl(['backup', `${dir}/2`, '--against', `${dir}/1`]),
+	    /another store/);
+	assert.deepEqual(fs.readdirSync(dir), ['1']);
+	/* Its own is in use, and the other is not empty. */
+	const was = dump(it.store);
+	failed(it.ctl(['restore', `${dir}/1`]), /a daemon answers/);
+	failed(it.ctl(['restore', `${dir}/1`, '--force']), /a daemon answers/);
+	assert.equal(dump(it.store), was);
+	failed(o.ctl(['restore', `${dir}/1`]), /not empty/);
+	failed(o.ctl(['restore', `${dir}/none`]), /none/);
+	failed(o.ctl(['restore', dir]), /no store/);
+	assert.equal(o.ctl(['restore', `${dir}/1`, '--conversation', 'x'])
+	    .status, 2);
+	assert.match(o.ctl(['tenant', 'list']).out, /acme/);
+	/* A daemon that does not answer on that socket is one, too. */
+	const conf = `${o.dir}/conf2`;
+	fs.writeFileSync(conf, `store = "${it.store}"\ncontrol_socket = ` +
+	    `"${o.dir}/none.sock"\n`);
+	failed(run([rememberctl, '-c', conf, 'restore', `${dir}/1`,
+	    '--force']), /in use by process \d+/);
+	assert.equal(dump(it.store), was);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
+test('the whole store comes back', async () => {
+	const o = place(), dir = scratch();
+	const t = it.addTenant();
+	const ids = await make(t.key);
+	ok(await it.req('DELETE', `/conversations/${ids[1]}`, { key: t.key }));
+	good(it.ctl(['backup', `${dir}/b`]));
+	const was = dump(`${dir}/b`);
+	const r = good(o.ctl(['restore', `${dir}/b`]));
+	assert.match(r.out, /restored \d+ conversations with \d+ items/);
+	assert.equal(dump(o.store), was);
+	/* Nothing of it is shared, and it is a live store. */
+	for (const p of files(`${dir}/b`).filter((f) => f !== 'backup.json'))
+		assert.notEqual(inode(`${dir}/b/${p}`),
+		    inode(`${o.store}/${p}`), p);
+	assert.equal(fs.existsSync(`${o.store}/backup.json`), false);
+	const d = await o.daemon();
+	assert.match(good(o.ctl(['key', 'list', t.name])).out, /key_/);
+	failed(o.ctl(['restore', `${dir}/b`, '--force']), /a daemon answers/);
+	good(o.ctl(['tenant', 'add', 'newer']));
+	await end(d);
+	assert.equal(dump(o.store), was);
+	/* Once more over it: what was there is kept beside. */
+	failed(o.ctl(['restore', `${dir}/b`]), /not empty/);
+	good(o.ctl(['restore', `${dir}/b`, '--force']));
+	assert.doesNotMatch(good(o.ctl(['tenant', 'list'])).out, /newer/);
+	const aside = fs.readdirSync(o.dir).filter((n) =>
+		n.startsWith('store.before-'));
+	assert.equal(aside.length, 1);
+	assert.ok(fs.existsSync(`${o.dir}/${aside[0]}/tenants/newer`));
+	assert.equal(dump(`${dir}/b`), was);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
+test('any copy of a store can be restored', async () => {
+	const o = place(), dir = scratch();
+	await make(it.key);
+	run(['cp', '-r', it.store, `${dir}/copy`]);
+	const r = good(o.ctl(['restore', `${dir}/copy`]));
+	assert.match(r.err, /by other means/);
+	assert.equal(dump(o.store), dump(`${dir}/copy`));
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
+test('a tenant comes back, with its keys if it is not there', async () => {
+	const o = place(), dir = scratch();
+	const t = it.addTenant(), u = it.addTenant();
+	const secret = it.addJwtKey(t.name, 'k1');
+	assert.ok(secret);
+	await make(t.key);
+	await make(u.key);
+	good(it.ctl(['backup', `${dir}/b`]));
+	good(o.ctl(['restore', `${dir}/b`, '--tenant', t.name]));
+	assert.equal(dump(o.store), dump(`${dir}/b`, '--tenant', t.name));
+	for (const what of ['key', 'jwt-key'])
+		assert.equal(good(o.ctl([what, 'list', t.name])).out,
+		    good(it.ctl([what, 'list', t.name])).out);
+	/* A key that was revoked since does not come back. */
+	const id = /key_\w+/.exec(o.ctl(['key', 'list', t.name]).out)[0];
+	good(o.ctl(['key', 'revoke', t.name, id]));
+	for (const more of [[], ['--force']]) {
+		good(o.ctl(['restore', `${dir}/b`, '--tenant', t.name,
+		    ...more]));
+		assert.equal(good(o.ctl(['key', 'list', t.name])).out, '');
+	}
+	failed(o.ctl(['restore', `${dir}/b`, '--tenant', 'nobody']),
+	    /not in the backup/);
+	assert.doesNotMatch(good(o.ctl(['tenant', 'list'])).out, /nobody/);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
+test('one conversation comes back beside a running daemon', async () => {
+	const dir = scratch();
+	const t = it.addTenant();
+	const [id, other] = await make(t.key);
+	const url = (i) => `/conversations/${i}/items`;
+	const was = (await it.req('GET', url(id), { key: t.key })).text;
+	good(it.ctl(['backup', `${dir}/b`]));
+	ok(await it.req('DELETE', `/conversations/${id}`, { key: t.key }));
+	ok(await it.req('POST', url(other), { key: t.key,
+	    body: { items: [user('newer')] } }));
+	const restore = (...more) => it.ctl(['restore', `${dir}/b`,
+		'--tenant', t.name, ...more]);
+	assert.match(good(restore('--conversation', id)).out,
+	    /imported 1, replaced 0, skipped 0/);
+	assert.equal((await it.req('GET', url(id), { key: t.key })).text, was);
+	/* What is there is left alone, or goes back when told to. */
+	assert.match(good(restore()).out, /imported 0, replaced 0, skipped 3/);
+	assert.equal(ok(await it.req('GET', `/conversations/${other}`,
+	    { key: t.key })).item_count, 3);
+	assert.match(good(restore('--conversation', other, '--force')).out,
+	    /imported 0, replaced 1, skipped 0/);
+	assert.equal(ok(await it.req('GET', `/conversations/${other}`,
+	    { key: t.key })).item_count, 2);
+	failed(restore('--conversation', 'conv_none'), /not in the backup/);
+	await it.kill9();
+	await it.restart();
+	assert.equal((await it.req('GET', url(id), { key: t.key })).text, was);
+	assert.equal(ok(await it.req('GET', `/conversations/${other}`,
+	    { key: t.key })).item_count, 2);
+	refused(await it.req('GET', `/conversations/${id}`), 404);
+	fs.rmSync(dir, { recursive: true });
+});
+
+test('without a daemon', async () => {
+	const o = place(), dir = scratch();
+	good(o.ctl(['import'], { input: `{"tenant":"acme","conversation":` +
+	    `{"id":"c","created_at":1,"updated_at":2},"items":[]}\n` +
+	    `{"export":"end","conversations":1,"items":0}\n` }));
+	const was = files(o.store);
+	good(o.ctl(['backup', `${dir}/b`]));
+	assert.deepEqual(files(o.store), was);
+	assert.equal(dump(`${dir}/b`), dump(o.store));
+	good(o.ctl(['backup', `${dir}/c`, '--against', `${dir}/b`]));
+	assert.equal(dump(`${dir}/c`), dump(o.store));
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});

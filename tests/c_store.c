@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -833,6 +834,42 @@ cold(void **state)
 	assert_int_equal(store_commit(s, NULL, &ch, &o), STORE_EXISTS);
 }
 
+static void
+warm(void *arg)
+{
+
+	(void)arg;
+	assert_int_equal(store_warm(s, "acme", 4), STORE_OK);
+}
+
+/* Who comes while another loads waits for it, and not longer. */
+static void
+cold_for_two(void **state)
+{
+	static const struct timespec nap = { 0, 30000000 };
+	struct thread first, second;
+	char path[128];
+
+	(void)state;
+	store_tenant_put(t);
+	state_close(s);
+	s = state_open(dir);
+	state_close(s);
+	(void)snprintf(path, sizeof(path), "%s/journal", dir);
+	state_remove(path);
+	s = state_open(dir);
+	fault_gate_close(FAULT_READ);
+	assert_int_equal(thread_start(&first, "first", warm, NULL), 0);
+	assert_true(fault_gate_await());
+	assert_int_equal(thread_start(&second, "second", warm, NULL), 0);
+	/* Time for the second to begin to wait; one that is late passes. */
+	(void)nanosleep(&nap, NULL);
+	fault_gate_open();
+	thread_join(&first);
+	thread_join(&second);
+	assert_int_equal(store_tenant_get(s, "acme", 4, &t), STORE_OK);
+}
+
 /* --- the lock ----------------------------------------------------------- */
 
 static void
@@ -1185,6 +1222,7 @@ main(void)
 		TEST(walls),
 		TEST(credentials),
 		TEST(cold),
+		TEST(cold_for_two),
 		TEST(second_open),
 		TEST(observed_is_durable),
 		TEST(sick),

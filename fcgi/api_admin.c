@@ -164,25 +164,40 @@ rotate(struct admin_call *c)
 	return (API_DONE);
 }
 
+static const char *
+errno_name(int error)
+{
+	const char *name = strerrorname_np(error);
+
+	return (name != NULL ? name : "unknown");
+}
+
 static enum api_verdict
 status(struct admin_call *c)
 {
 	struct store *store = c->req->edge->store;
 	struct buf *out = &c->rep->body;
-	enum store_err health = store_health(store);
+	enum store_err health = store_ready(store);
 	struct store_stats s;
 
 	store_stats(store, &s);
 	reply_start(c->rep, 200);
-	buf_addf(out, "{\"object\":\"status\",\"health\":\"%s\","
-	    "\"store_id\":\"%s\",\"started_at\":%jd,\"lsn\":%ju,"
+	buf_addf(out, "{\"object\":\"status\",\"health\":\"%s\",\"error\":",
+	    health == STORE_OK ? "ok" : health == STORE_FULL ? "full" :
+	    "sick");
+	buf_jsons(out, s.error != 0 ? errno_name(s.error) : NULL);
+	buf_addf(out, ",\"store_id\":\"%s\",\"started_at\":%jd,\"lsn\":%ju,"
 	    "\"durable\":%ju,\"tenants\":%zu,\"tenants_open\":%zu,"
-	    "\"conversations\":%zu,\"dirty\":%zu,\"segments\":%zu,"
-	    "\"quarantined\":%zu}", health == STORE_OK ? "ok" :
-	    health == STORE_FULL ? "full" : "sick", s.store_id,
-	    (intmax_t)(c->req->edge->started_at / 1000), (uintmax_t)s.lsn,
-	    (uintmax_t)s.durable, s.tenants, s.tenants_open,
-	    s.conversations, s.dirty, s.segments, s.quarantined);
+	    "\"conversations\":%zu,\"dirty\":%zu,\"flush_lag\":%jd,"
+	    "\"flush_failures\":%ju,\"segments\":%zu,\"kept_bytes\":%zu,"
+	    "\"copy_time\":%jd,\"spare\":\"%s\",\"quarantined\":%zu}",
+	    s.store_id, (intmax_t)(c->req->edge->started_at / 1000),
+	    (uintmax_t)s.lsn, (uintmax_t)s.durable, s.tenants,
+	    s.tenants_open, s.conversations, s.dirty,
+	    (intmax_t)(s.lag_ms / 1000), (uintmax_t)s.flush_failed,
+	    s.segments, s.kept_bytes, (intmax_t)(s.copy_ms / 1000),
+	    s.reserve_error == 0 ? "ready" : s.reserve_error == EAGAIN ?
+	    "soon" : errno_name(s.reserve_error), s.quarantined);
 	return (API_DONE);
 }
 

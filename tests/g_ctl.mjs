@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { suite, ok, refused, run, runAsync, build, jwt, user, until, isAlive,
-	scratch } from './harness.mjs';
+import { suite, ok, refused, run, runAsync, build, root, jwt, user, until,
+	isAlive, scratch } from './harness.mjs';
 
 const { test, it } = suite();
 const rememberd = path.join(build, 'rememberd');
@@ -116,6 +116,18 @@ test('after kill -9 rememberctl opens the store itself', async () => {
 test('status and flush', async () => {
 	const s = good(it.ctl(['status']));
 	assert.match(s.out, /\w+=\S+|\w+:\s*\S+|\w+\s+\S+/);
+	const fields = JSON.parse(good(it.ctl(['-j', 'status'])).out);
+	assert.equal(fields.health, 'ok');
+	assert.equal(fields.error, null);
+	assert.equal(fields.copy_time, 3600);
+	assert.match(fields.spare, /^(ready|soon)$/);
+	assert.ok(fields.kept_bytes > 0 && fields.flush_lag >= 0);
+	/* Each is explained in the manual, and nothing else is. */
+	const list = /^\.It Ic status\n([^]*?)^\.El$/m.exec(fs.readFileSync(
+	    path.join(root, 'conf/rememberctl.8'), 'utf8'))[1];
+	assert.deepEqual([...list.matchAll(/^\.It Li (.+)$/gm)]
+	    .flatMap((m) => m[1].split(' , ')).sort(),
+	    Object.keys(fields).filter((k) => k !== 'object').sort());
 	good(it.ctl(['flush']));
 	for (const args of [['status'], ['tenant', 'list'],
 	    ['key', 'list', it.tenant], ['jwt-key', 'list', it.tenant],

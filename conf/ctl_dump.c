@@ -29,11 +29,9 @@ on_problem(const struct store_problem *p, void *arg)
 	struct dump *d = arg;
 
 	if (!p->is_damage)
-		warnx("%s: %s", p->file, p->what);
-	else
-		warnx("%s: %s; lost: %s", p->file, p->what, p->lost);
-	if (p->is_damage)
-		d->has_damage = true;
+		return;
+	warnx("%s: %s; lost: %s", p->file, p->what, p->lost);
+	d->has_damage = true;
 }
 
 static int

@@ -20,6 +20,9 @@
 /* Between tenant and file in the label of a conversation's document. */
 #define LABEL_CONVERSATIONS	".conversations."
 
+/* Of a store that is kept the log told that when it happened. */
+#define ASIDE	"it lies in quarantine"
+
 void
 load_unlink_temporary(const struct store *s, int dirfd, const char *name)
 {
@@ -299,13 +302,19 @@ static enum store_err
 load_missing(struct load *l, const char *label)
 {
 
-	switch (quarantine_has(l->tenant->store, label)) {
+	struct store *s = l->tenant->store;
+
+	switch (quarantine_has(s, label)) {
 	case 0:
 		/* Its creation may still be in the journal. */
 		return (STORE_OK);
 	case 1:
+		if (s->o.read_only)
+			problem_note_label(s, LOG_LEVEL_ERROR, label, ASIDE);
 		return (STORE_DAMAGED);
 	default:
+		if (readonly_passes(s, "quarantine", NULL))
+			return (STORE_OK);
 		log_warn("list quarantine");
 		return (STORE_SICK);
 	}
@@ -399,7 +408,7 @@ cmp_deleted(const void *a, const void *b)
 	return (strcmp(ca->id, cb->id));
 }
 
-/* Its document lies in quarantine; of a store that is kept the log told. */
+/* Its document lies in quarantine. */
 static void
 note_aside(const struct conversation *c)
 {
@@ -409,7 +418,7 @@ note_aside(const struct conversation *c)
 	load_label(c->tenant, name, label);
 	if (c->tenant->store->o.read_only)
 		problem_note_label(c->tenant->store, LOG_LEVEL_ERROR, label,
-		    "it lies in quarantine");
+		    ASIDE);
 }
 
 /* Let what was loaded be found; the tenant's lock is held. */

@@ -13,6 +13,7 @@
 #include "store_internal.h"
 
 #define JOURNAL		"journal"
+#define TENANTS		"tenants/"
 
 struct problem {
 	RB_ENTRY(problem) node;
@@ -234,36 +235,39 @@ problems_excuse(struct problems *ps)
 
 /* --- telling ------------------------------------------------------------ */
 
-/*
- * Is it the document of a conversation that the journal holds whole?  Its
- * path has the form tenants/NAME/conversations/ID.json.
- */
+/* Does the journal hold the tenant, or its conversation of that file, whole? */
+static bool
+is_replayed(struct tenant *t, const char *file)
+{
+	const struct conversation *c;
+	char id[ID_SIZE];
+	bool yes;
+
+	lock_take(&t->lck);
+	if (strcmp(file, "tenant.json") == 0)
+		yes = t->exists && !t->is_damaged;
+	else
+		yes = strncmp(file, "conversations/", 14) == 0 &&
+		    document_id(file + 14, id) &&
+		    (c = tenant_find(t, id)) != NULL && !c->is_damaged;
+	lock_give(&t->lck);
+	return (yes);
+}
+
+/* Is it a document that the journal makes good? */
 static bool
 is_rebuilt(struct store *s, const char *file)
 {
-	const char *part[4];
-	struct conversation *c = NULL;
+	const char *name = file + sizeof(TENANTS) - 1;
+	size_t len;
 	struct tenant *t;
-	char id[ID_SIZE];
-	bool yes;
-	int i;
 
-	for (i = 0; i < 4; i++) {
-		part[i] = file;
-		file += strcspn(file, "/");
-		if (*file++ != '/')
-			break;
-	}
-	if (i != 3 || strncmp(part[2], "conversations/", 14) != 0 ||
-	    !document_id(part[3], id) ||
-	    (t = store_find(s, part[1],
-	    (size_t)(part[2] - part[1] - 1))) == NULL)
+	if (strncmp(file, TENANTS, sizeof(TENANTS) - 1) != 0)
 		return (false);
-	lock_take(&t->lck);
-	c = tenant_find(t, id);
-	yes = c != NULL && !c->is_damaged;
-	lock_give(&t->lck);
-	return (yes);
+	len = strcspn(name, "/");
+	t = store_find(s, name, len);
+	return (t != NULL && name[len] == '/' &&
+	    is_replayed(t, name + len + 1));
 }
 
 int

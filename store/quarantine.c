@@ -12,6 +12,7 @@
 #include "sys.h"
 
 #define WHY		".why"
+#define WHY_MAX		4096
 #define RELEASED	".deleted"
 /* A label, a dot, a time and WHY. */
 #define NAME_SIZE	(QUARANTINE_LABEL + 32)
@@ -157,6 +158,34 @@ quarantine_each(struct store *s, int (*visit)(const char *, void *), void *arg)
 	struct walk w = { s, visit, arg, NULL };
 
 	return (readonly_each(s, s->quarantinefd, visit_name, &w));
+}
+
+static int
+visit_tell(const char *name, void *arg)
+{
+	struct store *s = arg;
+	char file[NAME_SIZE + 16], why[NAME_SIZE + sizeof(WHY)];
+	char label[QUARANTINE_LABEL], *text = NULL;
+	size_t len;
+
+	if (!label_of(name, label))
+		return (0);
+	atomic_fetch_add(&s->nquarantined, 1);
+	(void)snprintf(file, sizeof(file), "quarantine/%s", name);
+	(void)snprintf(why, sizeof(why), "%s" WHY, name);
+	if (sys_readfile(s->quarantinefd, why, WHY_MAX, &text, &len) == 0)
+		text[strcspn(text, "\n")] = '\0';
+	problem_note(s, LOG_LEVEL_WARN, file, NULL, "set aside: %s",
+	    text != NULL ? text : "nothing says why");
+	free(text);
+	return (0);
+}
+
+int
+quarantine_tell(struct store *s)
+{
+
+	return (readonly_each(s, s->quarantinefd, visit_tell, s));
 }
 
 static int

@@ -230,15 +230,6 @@ identify(struct store *s)
 	return (guess_identity(s, why));
 }
 
-static int
-count_file(const char *label, void *arg)
-{
-
-	(void)label;
-	atomic_fetch_add((atomic_size_t *)arg, 1);
-	return (0);
-}
-
 /* One reading of all but the tenants that the journal does not speak of. */
 static int
 read_in(struct store *s)
@@ -259,8 +250,11 @@ read_in(struct store *s)
 		log_err("open the folders of %s", s->o.dir);
 		return (-1);
 	}
-	if (quarantine_each(s, count_file, &s->nquarantined) == -1)
-		(void)readonly_passes(s, "quarantine", NULL);
+	if (quarantine_tell(s) == -1 &&
+	    !readonly_passes(s, "quarantine", NULL)) {
+		log_err("list quarantine");
+		return (-1);
+	}
 	return (recover(s));
 }
 

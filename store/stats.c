@@ -85,6 +85,7 @@ store_stats(struct store *s, struct store_stats *st)
 	memset(st, 0, sizeof(*st));
 	strlcpy(st->store_id, s->id, sizeof(st->store_id));
 	st->lsn = s->read_lsn;
+	st->segments = s->read_segments;
 	if (!s->o.read_only)
 		read_journal(s, st);
 	st->durable = store_durable(s);

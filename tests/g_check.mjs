@@ -269,11 +269,27 @@ test('what the daemon has set aside', async () => {
 		assert.equal(r.status, 1, r.all);
 		assert.match(r.out, new RegExp(`^${docName()}: it lies in ` +
 		    `quarantine; lost: ${lostOne()}$`, 'm'));
+		assert.match(r.out, new RegExp('^quarantine/' + it.tenant +
+		    `.conversations.${one.id}.json.\\d+: set aside: .*checksum`,
+		    'm'));
 		const s = summary(r);
 		assert.equal(s.quarantined, '1');
+		assert.equal(s.odd, '1');
+		assert.equal(s.damaged, '1');
 		assert.equal(s.set_aside, running ? '1' : undefined);
 		if (running)
 			await it.term();
 	}
+	/* A tenant's own file: it lies there, and nothing is in its place. */
+	const copy = copyOf(it.store);
+	fs.renameSync(ofTenant(copy, 'tenant.json'), path.join(copy,
+	    'quarantine', `${it.tenant}.tenant.json.1`));
+	forget(copy);
+	const r = check(copy);
+	assert.equal(r.status, 1, r.all);
+	assert.match(r.out, new RegExp(`^tenants/${it.tenant}/tenant.json: it ` +
+	    'lies in quarantine; lost: the keys of', 'm'));
+	assert.match(r.out, /tenant.json.1: set aside: nothing says why$/m);
+	drop(copy);
 	await it.restart();
 });

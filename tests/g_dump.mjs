@@ -216,6 +216,34 @@ test('no daemon, and a torn copy: the rest is printed', async () => {
 	await it.restart();
 });
 
+test('who may not write reads all the same', (t) => {
+	if (process.getuid() !== 0 || run(['setpriv', '--version']).status !== 0)
+		return (t.skip('it takes root to be somebody else'));
+	const copy = copyOf(it.store);
+	must(['chmod', '-R', 'a+rX,a-w', copy]);
+	fs.chmodSync(path.dirname(copy), 0o755);
+	const as = ['setpriv', '--reuid', '65534', '--regid', '65534',
+		'--clear-groups'];
+	/* The program may lie where only root may go. */
+	const tool = path.join(path.dirname(copy), 'rememberctl');
+	fs.copyFileSync(rememberctl, tool);
+	fs.chmodSync(tool, 0o755);
+	const before = print(copy);
+	const r = run([...as, tool, '-c', '/nowhere', 'dump', copy]);
+	assert.equal(r.status, 0, r.all);
+	assert.equal(r.out, dump(it.store).out);
+	assert.equal(print(copy), before);
+
+	/* What it may not read is said, the rest read. */
+	const doc = documentOf(copy, one.id);
+	fs.chmodSync(doc, 0);
+	const none = run([...as, tool, '-c', '/nowhere', 'dump', copy]);
+	assert.equal(none.status, 1, none.all);
+	assert.match(none.err, /conversations\/.*cannot be read: Permission/);
+	assert.ok(lines(none).length > 0);
+	fs.rmSync(path.dirname(copy), { recursive: true });
+});
+
 test('each line is one for jq', (t) => {
 	if (run(['jq', '--version']).status !== 0)
 		return (t.skip('jq is not there'));

@@ -301,7 +301,6 @@ forget_tenant(struct tenant *t)
 static enum store_err
 load_missing(struct load *l, const char *label)
 {
-
 	struct store *s = l->tenant->store;
 
 	switch (quarantine_has(s, label)) {

@@ -98,13 +98,15 @@ store_health(struct store *s)
 	return (err);
 }
 
-static uint64_t late_lsn;
+static uint64_t late_lsn, first_late;
 
 void
 store_late(struct store *s, uint64_t lsn)
 {
 	(void)s;
 	lock_take(&lck);
+	if (first_late == 0)
+		first_late = lsn;
 	if (lsn > late_lsn)
 		late_lsn = lsn;
 	lock_give(&lck);
@@ -219,7 +221,8 @@ route_blocks(const struct request *req)
 	return (request_segment_is(req, 0, "blocks"));
 }
 
-/* /echo, /away, /blocks, /big/BYTES, /change/LSN, /read/LSN, /cold, /never, /busy */
+/* /echo, /away, /blocks, /big/BYTES, /change/LSN, /read/LSN, /cold, /thaw/LSN
+ * (cold, then read), /never, /busy */
 enum api_verdict
 route_dispatch(struct request *req, struct reply *rep)
 {
@@ -234,7 +237,8 @@ route_dispatch(struct request *req, struct reply *rep)
 		n = strtoull(req->segments[1].p, NULL, 10);
 	if (request_segment_is(req, 0, "never"))
 		return (make_cold(req));
-	if (request_segment_is(req, 0, "cold") && !is_warm)
+	if ((request_segment_is(req, 0, "cold") ||
+	    request_segment_is(req, 0, "thaw")) && !is_warm)
 		return (make_cold(req));
 	if (request_segment_is(req, 0, "busy") && is_busy)
 		return (API_BUSY);
@@ -289,7 +293,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	durable = late_lsn = 0;
+	durable = late_lsn = first_late = 0;
 	health = STORE_OK;
 	is_warm = is_busy = is_shut = false;
 	calls = warmed = 0;
@@ -630,7 +634,52 @@ sync_hangs(void **state)
 	client_close(more);
 }
 
-/* Nor for a helper whose disk hangs. */
+/* Durable, but nobody was woken yet: what is known to be safe is said. */
+static void
+late_but_durable(void **state)
+{
+	struct client *c;
+
+	(void)state;
+	conf.request_timeout = 200;
+	restart();
+	c = dial();
+	ask_with(c, "POST", "/change/4");
+	await(&calls, 1);
+	lock_take(&lck);
+	durable = 4;
+	lock_give(&lck);
+	assert_reply(c, 200, "x");
+	client_close(c);
+}
+
+/* Who began first is late first, whatever he waited for in between. */
+static void
+late_in_order(void **state)
+{
+	struct client *one, *two;
+
+	(void)state;
+	conf.request_timeout = 2000;
+	restart();
+	one = dial();
+	two = dial();
+	is_shut = true;
+	ask_with(one, "GET", "/thaw/4");
+	await(&warmed, 1);
+	usleep(5000);
+	ask_with(two, "GET", "/read/5");
+	await(&calls, 2);
+	is_warm = true;
+	is_shut = false;
+	assert_reply(one, 200, "x");
+	assert_reply(two, 200, "x");
+	assert_int_equal(first_late, 4);
+	client_close(one);
+	client_close(two);
+}
+
+/* Nobody waits longer for a helper whose disk hangs, either. */
 static void
 cold_for_long(void **state)
 {
@@ -1656,7 +1705,8 @@ main(void)
 		TEST(keep_alive), TEST(not_kept), TEST(one_byte_writes),
 		TEST(pipelined), TEST(parked_blocks_nobody),
 		TEST(parked_in_order), TEST(journal_breaks),
-		TEST(sync_hangs), TEST(cold_for_long),
+		TEST(sync_hangs), TEST(late_but_durable),
+		TEST(late_in_order), TEST(cold_for_long),
 		TEST(abort_while_parked), TEST(gone_while_parked),
 		TEST(large_bodies_go_away),
 		TEST(large_bodies_wait_in_order), TEST(gone_while_away),

@@ -20,6 +20,7 @@
 
 #include "store/store.h"
 #include "store/sys.h"
+#include "tests/fault.h"
 #include "tests/state.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -285,6 +286,82 @@ deletions(void **state)
 	copy_is_whole();
 }
 
+/* What a reader is given of the durable prefix, or that there is no memory. */
+static bool
+read_back(int n)
+{
+	const unsigned char hash[KEY_HASH_SIZE] = { 0 };
+	struct list_query q = { .limit = 9 };
+	struct credential *keys = NULL;
+	struct conversation_view v;
+	struct items_page items;
+	struct list_page list;
+	struct item *it;
+	enum store_err err[6];
+	char id[ID_SIZE];
+	uint64_t lsn, version;
+	size_t i, nkeys;
+	bool failed;
+
+	arm(n);
+	err[0] = store_conversation(t, "a", NULL, &v, &lsn);
+	err[1] = store_items(t, "a", NULL, NULL, STORE_ASC, 9, &items);
+	err[2] = store_item(t, "a", NULL, "i0", &it, &version, &lsn);
+	err[3] = store_list(t, &q, &list);
+	err[4] = store_apikeys(t, &keys, &nkeys, &lsn);
+	err[5] = store_apikey_check(t, hash, id, &lsn);
+	failed = disarm();
+	for (i = 0; i < 6; i++)
+		assert_true(err[i] == STORE_OK ||
+		    (failed && err[i] == STORE_NOMEM));
+	assert_true(err[0] != STORE_OK || v.item_count == 1);
+	assert_true(err[1] != STORE_OK || items.nitems == 1);
+	assert_true(err[3] != STORE_OK || list.nviews == 1);
+	assert_true(err[4] != STORE_OK || nkeys == 1);
+	store_view_fini(&v);
+	store_items_fini(&items);
+	item_unref(it);
+	store_list_fini(&list);
+	store_credentials_free(keys, err[4] == STORE_OK ? nkeys : 0);
+	return (failed);
+}
+
+/* The state before changes that are not durable, built from their records. */
+static void
+reads(void **state)
+{
+	static const enum change_kind kinds[] = { CHANGE_CONVERSATION_CREATE,
+	    CHANGE_ITEM_DELETE, CHANGE_ITEMS_APPEND, CHANGE_APIKEY_REVOKE,
+	    CHANGE_CONVERSATION_DELETE };
+	struct outcome o;
+	struct wish *w;
+	uint64_t lsn = 0;
+	size_t i;
+	int n;
+
+	(void)state;
+	assert_int_equal(state_create(s, t, "a", "u1", NULL, NULL), 0);
+	assert_int_equal(state_append(s, t, "a", "i0", "x", NULL, NULL), 0);
+	w = wish_of(CHANGE_APIKEY_ADD, 1);
+	assert_int_equal(state_commit(s, t, &w->ch, NULL), STORE_OK);
+	wish_free(w);
+	fault_gate_close(FAULT_FDATASYNC);
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		w = wish_of(kinds[i], 1);
+		assert_int_equal(store_commit(s, t, &w->ch, &o), STORE_OK);
+		lsn = o.lsn;
+		store_outcome_fini(&o);
+		wish_free(w);
+	}
+	assert_true(fault_gate_await());
+	store_late(s, lsn);
+	for (n = 1; read_back(n); n++)
+		;
+	assert_true(n > 5);
+	fault_gate_open();
+	assert_int_equal(store_wait(s, lsn), STORE_OK);
+}
+
 /* A start without memory fails, or it is a whole one. */
 static void
 starts(void **state)
@@ -409,10 +486,12 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(changes),
 		TEST(deletions),
+		TEST(reads),
 		TEST(starts),
 		TEST(warming),
 	};
 
+	fault_init();
 	return (cmocka_run_group_tests(tests, NULL, NULL));
 }
 #endif /* !HAS_OWN_MALLOC */

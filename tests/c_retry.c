@@ -95,6 +95,29 @@ open_store(const char *path)
 	t = state_tenant(s, "acme");
 }
 
+/* --- new conversations --------------------------------------------------- */
+
+/* Never for creating one: two people would share it. */
+static void
+creations(void **state)
+{
+	struct change_once once = state_once(NULL, "create");
+	struct change ch = { .kind = CHANGE_CONVERSATION_CREATE,
+	    .once = &once };
+	struct outcome o;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		snprintf(ch.conversation, sizeof(ch.conversation), "c%u", i);
+		once.retry_count = i;
+		assert_int_equal(store_commit(s, t, &ch, &o), STORE_OK);
+		assert_false(o.is_repeat);
+		assert_string_equal(o.conversation, ch.conversation);
+		store_outcome_fini(&o);
+	}
+}
+
 /* --- killed ------------------------------------------------------------- */
 
 /*
@@ -287,6 +310,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(creations),
 		TEST(killed_before),
 		TEST(killed_behind),
 		TEST(down),

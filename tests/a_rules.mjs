@@ -242,21 +242,29 @@ test('every reason of /readyz is in rememberd(8)', () => {
 const writing = new RegExp('sys(?:_real\\.|->)(?:p?writev?|fsync|fdatasync|' +
     'syncfs|renameat|unlinkat|linkat|mkdirat|ftruncate)\\s*\\(|(?<![\\w>.])(?:' +
     'sys_(?:writeall|pwritevall|opendir|lockfile)|' +
-    'atomicfile_(?:write|put|sync))\\s*\\(');
+    'atomicfile_(?:write|put|sync))\\s*\\(', 'g');
 /* These write to an eventfd and to standard error, which are no store. */
 const noStore = ['waiter_fire', 'line_write'];
 
-/* The functions of store/ that do, but for sys.c, which all of them call. */
+/* Of those, what syncs, and what gives a file its name. */
+const syncing = /fsync|fdatasync|syncfs|atomicfile_|sys_opendir/;
+const naming = /renameat|\blinkat|atomicfile_(write|put)/;
+
+/*
+ * The functions of store/ that write, and what they call to do so; but for
+ * sys.c, which all of them call.
+ */
 function writers()
 {
-	const found = new Set();
+	const found = new Map();
 	for (const f of below('store/', /(?<!\/sys)\.c$/)) {
 		let name;
 		for (const line of bareFile(f).split('\n')) {
 			const begun = /^(\w+)\(/.exec(line);
 			name = begun?.[1] ?? name;
-			if (begun === null && writing.test(line))
-				found.add(name);
+			for (const [call] of begun === null ?
+			    line.matchAll(writing) : [])
+				found.set(name, `${found.get(name) ?? ''} ${call}`);
 		}
 	}
 	return (found);
@@ -268,7 +276,7 @@ test('every function that writes to the store stands in the table of write ' +
 	const table = /^\.Sh WRITE PATHS\n([^]*?)^\.Sh /m.exec(source)[1];
 	const rows = table.split(/^\.It Sy /m).slice(1);
 	assert.ok(rows.length > 15);
-	const named = new Set();
+	const real = writers(), named = new Set();
 	for (const row of rows) {
 		const title = row.split('\n', 1)[0];
 		assert.deepEqual([...row.matchAll(/^\.It (.*):$/gm)].map((m) => m[1]),
@@ -278,10 +286,20 @@ test('every function that writes to the store stands in the table of write ' +
 		    /^\.Fn (\w+)/gm)].map((m) => m[1]);
 		assert.ok(fns.length > 0, title);
 		fns.forEach((fn) => named.add(fn));
+		/* What it says of syncs and names is what those functions do. */
+		const says = Object.fromEntries([...row.matchAll(
+		    /^\.It (\w+):\n(.*(?:\n(?!\.It|\.El).*)*)/gm)].map((m) =>
+		    [m[1], m[2]]));
+		const calls = fns.map((fn) => real.get(fn)).join();
+		assert.equal(/^nothing\b/.test(says.Synced), !syncing.test(calls),
+		    `${title} is synced: ${calls}`);
+		assert.equal(/\bfdatasync\b/.test(says.Synced),
+		    /fdatasync/.test(calls), `${title}: fdatasync`);
+		assert.equal(/^nothing\b/.test(says.Renamed), !naming.test(calls),
+		    `${title} is renamed: ${calls}`);
 	}
-	const real = writers();
 	noStore.forEach((fn) => assert.ok(real.delete(fn), fn));
-	assert.deepEqual([...named].sort(), [...real].sort());
+	assert.deepEqual([...named].sort(), [...real.keys()].sort());
 });
 
 test('README.md names both commands first, and the long kill -9 loop', () => {

@@ -365,7 +365,7 @@ visit_tenant(const char *name, void *arg)
 int
 recover(struct store *s)
 {
-	struct recovery v = { .store = s };
+	struct recovery v = { .store = s, .orphans = RB_INITIALIZER(NULL) };
 	int rc = -1;
 
 	if (readonly_each(s, s->tenantsfd, visit_tenant, s) != 0 &&
@@ -385,6 +385,7 @@ recover(struct store *s)
 			    "segments up to %" PRIu64, v.applied, v.n, v.max);
 		rc = 0;
 	}
+	replay_tell_orphans(&v);
 	buf_fini(&v.tail);
 	free(v.gaps);
 	free(v.v);

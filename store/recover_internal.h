@@ -1,6 +1,9 @@
 #ifndef RECOVER_INTERNAL_H
 #define RECOVER_INTERNAL_H
 
+#include <bsd/sys/cdefs.h>
+#include <bsd/sys/tree.h>
+
 #include "buf.h"
 #include "conversation.h"
 #include "jsonscan.h"
@@ -14,6 +17,15 @@ struct gap {
 	struct conversation *conversation;
 	uint64_t	 version;	/* that follows, and cannot */
 };
+
+/* What the journal changes, and neither document nor creation is there of. */
+struct orphan {
+	RB_ENTRY(orphan) node;
+	char	 tenant[TENANT_NAME_MAX + 1];
+	char	 what[ID_SIZE];		/* a conversation, or "the tenant" */
+	bool	 is_copy;		/* the segment was one */
+};
+RB_HEAD(orphans, orphan);
 
 /* One segment found. */
 struct found {
@@ -39,6 +51,7 @@ struct recovery {
 					   stands in the segment being read */
 	struct gap	*gaps;
 	size_t		 ngaps;
+	struct orphans	 orphans;	/* not deleted in the journal either */
 	/* The last batch in order of lsn. */
 	struct buf	 tail;
 	uint64_t	 tail_first;
@@ -56,5 +69,8 @@ int	 replay_record(struct recovery *, struct span line, uint64_t lsn);
  * damaged when the journal has gone.  Returns 0, or -1 logged.
  */
 int	 replay_set_aside(struct recovery *);
+
+/* Tell of the orphans that are left, once each, and free them. */
+void	 replay_tell_orphans(struct recovery *);
 
 #endif /* !RECOVER_INTERNAL_H */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <bsd/string.h>
+
 #include "change.h"
 #include "document.h"
 #include "import.h"
@@ -161,19 +163,77 @@ tell_gap(struct recovery *v, const struct conversation *c)
 	    c->version);
 }
 
+static int
+orphan_cmp(const struct orphan *a, const struct orphan *b)
+{
+	int cmp = strcmp(a->tenant, b->tenant);
+
+	return (cmp != 0 ? cmp : strcmp(a->what, b->what));
+}
+RB_PROTOTYPE(orphans, orphan, node, orphan_cmp)
+RB_GENERATE(orphans, orphan, node, orphan_cmp)
+
+static struct orphan
+orphan_of(const struct record *r, const char *what)
+{
+	struct orphan o = { 0 };
+
+	strlcpy(o.tenant, r->tenant, sizeof(o.tenant));
+	strlcpy(o.what, what, sizeof(o.what));
+	return (o);
+}
+
 /*
  * What a record changes is not there: neither its document nor its creation.
+ * Returns 0, or -1: no memory.
  */
-static void
+static int
 note_orphan(struct recovery *v, const struct record *r, const char *what)
 {
-	char lost[ID_SIZE + TENANT_NAME_MAX + 100];
+	struct orphan key = orphan_of(r, what), *o;
 
-	(void)snprintf(lost, sizeof(lost), "tenant %s, %s", r->tenant, what);
-	problem_note(v->store, v->is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
-	    "journal", v->is_copy ? NULL : lost, "tenant %s: %s has neither a "
-	    "document nor a creation: its changes are left out", r->tenant,
-	    what);
+	if (RB_FIND(orphans, &v->orphans, &key) != NULL)
+		return (0);
+	if ((o = malloc(sizeof(*o))) == NULL)
+		return (-1);
+	*o = key;
+	o->is_copy = v->is_copy;
+	RB_INSERT(orphans, &v->orphans, o);
+	return (0);
+}
+
+/*
+ * The record deletes it: nothing is missing.  Its creation may have gone with
+ * the journal and its tombstone with time, while a segment that is written
+ * still, or was kept anew by a start, holds what lies between.
+ */
+static void
+forget_orphan(struct recovery *v, const struct record *r, const char *what)
+{
+	struct orphan key = orphan_of(r, what), *o;
+
+	if ((o = RB_FIND(orphans, &v->orphans, &key)) == NULL)
+		return;
+	RB_REMOVE(orphans, &v->orphans, o);
+	free(o);
+}
+
+void
+replay_tell_orphans(struct recovery *v)
+{
+	char lost[ID_SIZE + TENANT_NAME_MAX + 100];
+	struct orphan *o;
+
+	while ((o = RB_MIN(orphans, &v->orphans)) != NULL) {
+		(void)snprintf(lost, sizeof(lost), "tenant %s, %s", o->tenant,
+		    o->what);
+		problem_note(v->store, o->is_copy ? LOG_LEVEL_WARN :
+		    LOG_LEVEL_ERROR, "journal", o->is_copy ? NULL : lost,
+		    "tenant %s: %s has neither a document nor a creation: its "
+		    "changes are left out", o->tenant, o->what);
+		RB_REMOVE(orphans, &v->orphans, o);
+		free(o);
+	}
 }
 
 /*
@@ -255,7 +315,10 @@ replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
 	else if (c != NULL)
 		rc = replay_change(v, t, c, r);
 	else {
-		note_orphan(v, r, r->conversation);
+		if (r->kind == CHANGE_CONVERSATION_DELETE)
+			forget_orphan(v, r, r->conversation);
+		else
+			rc = note_orphan(v, r, r->conversation);
 		if (is_set)
 			change_skip(t, r);
 	}
@@ -370,10 +433,8 @@ tenant_for(struct recovery *v, const struct record *r, struct tenant **t_r)
 	if (t == NULL && r->kind == CHANGE_TENANT_CREATE &&
 	    (t = store_add(v->store, r->tenant, TENANT_LOADED)) == NULL)
 		return (-1);
-	if (t == NULL) {
-		note_orphan(v, r, "the tenant");
-		return (0);
-	}
+	if (t == NULL)
+		return (note_orphan(v, r, "the tenant"));
 	switch (load_tenant(t, is_tenant ? TENANT_OPEN : TENANT_LOADED,
 	    &lsn)) {
 	case STORE_OK:

@@ -553,6 +553,52 @@ orphans(void **state)
 	sight_fini(&v);
 }
 
+static void
+append_and_delete(struct store *s)
+{
+	struct tenant *t = state_tenant(s, "acme");
+
+	assert_int_equal(state_append(s, t, "b", "b9", "x", NULL, NULL), 0);
+	assert_int_equal(state_append(s, t, "a", "a9", "x", NULL, NULL), 0);
+	assert_int_equal(state_append(s, t, "a", "a8", "x", NULL, NULL), 0);
+	assert_int_equal(state_delete(s, t, "b", NULL), 0);
+	store_tenant_put(t);
+}
+
+/*
+ * One was deleted, and the journal outlived its tombstone, as it does when a
+ * start keeps it anew: nothing is lost.  Of another it is told once.
+ */
+static void
+orphans_deleted(void **state)
+{
+	char path[STATE_PATH + 64];
+	const char *told;
+	struct sight v;
+
+	(void)state;
+	crash(short_of_journal);
+	crash(append_and_delete);
+	(void)snprintf(path, sizeof(path),
+	    "%s/tenants/acme/conversations/b.json", dir);
+	assert_int_equal(unlink(path), 0);
+	v = sight_of(dir);
+	assert_int_equal(v.rc, 0);
+	assert_string_equal(string(&v.told), "");
+	assert_int_equal(v.damage, 0);
+	sight_fini(&v);
+
+	(void)snprintf(path, sizeof(path),
+	    "%s/tenants/acme/conversations/a.json", dir);
+	assert_int_equal(unlink(path), 0);
+	v = sight_of(dir);
+	assert_int_equal(v.damage, 1);
+	told = strstr(string(&v.told), "a has neither");
+	assert_non_null(told);
+	assert_null(strstr(told + sizeof("a has neither"), "neither"));
+	sight_fini(&v);
+}
+
 /* What is no store is none, and stays as it is. */
 static void
 no_store(void **state)
@@ -1172,6 +1218,7 @@ main(void)
 		TEST(waits_for_the_disk),
 		TEST(takes_no_change),
 		TEST(orphans),
+		TEST(orphans_deleted),
 		TEST(no_store),
 		TEST(journal_in_motion),
 		TEST(segment_gone),

@@ -106,9 +106,14 @@ count_documents(const char *dir)
 	if ((d = opendir(path)) == NULL)
 		return (0);
 	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
 		(void)snprintf(path, sizeof(path),
 		    "%s/tenants/%s/conversations", dir, e->d_name);
 		n += count_names(path);
+		(void)snprintf(path, sizeof(path), "%s/tenants/%s/once", dir,
+		    e->d_name);
+		n += count_names(path) + 1;
 	}
 	(void)closedir(d);
 	return (n);

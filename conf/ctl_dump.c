@@ -54,7 +54,8 @@ on_conversation(const char *tenant, const struct conversation_view *view,
 		return (-1);
 	d->conversations++;
 	d->items += n;
-	return (0);
+	/* Each tenant may have one of that id. */
+	return (d->args->conversation != NULL && d->args->tenant != NULL);
 }
 
 /* All lines, or those asked for.  Returns 0, or -1 after saying why. */

@@ -53,13 +53,11 @@ progress_new(const char *title, uint64_t total)
 	    sys_monotonic_ms, title, total));
 }
 
-/* The part of 100 that is done; what grew meanwhile is not over it. */
+/* The part of 100 that is done. */
 static unsigned int
 percent(const struct progress *p)
 {
 
-	if (p->n >= p->total)
-		return (100);
 	return ((unsigned int)((double)p->n * 100 / (double)p->total));
 }
 
@@ -110,6 +108,9 @@ progress_at(struct progress *p, uint64_t n)
 	if (p == NULL)
 		return;
 	p->n = n;
+	/* There is more than was thought. */
+	if (p->total > 0 && n > p->total)
+		p->total = n;
 	if ((now = p->clock_ms()) < p->next)
 		return;
 	p->next = now + (p->is_terminal ? BAR_MS : LINE_MS);

@@ -78,7 +78,7 @@ lines(void **state)
 	progress_at(p, 250);
 	ends_as(p, "reading: 50 of 200 (25%)\n"
 	    "reading: 199 of 200 (99%)\n"
-	    "reading: 250 of 200 (100%)\n");
+	    "reading: 250 of 250 (100%)\n");
 }
 
 static void

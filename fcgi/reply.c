@@ -328,6 +328,8 @@ reply_store_error(struct reply *rep, enum store_err err, struct span id)
 		rep->body.failed = true;
 	buf_fini(&text);
 	put_retry(rep, outcomes[err].retry_after, outcomes[err].is_final);
+	/* Run again, it might be refused, and say that nothing was changed. */
+	rep->is_change = err == STORE_UNSURE;
 }
 
 void

@@ -174,6 +174,8 @@ store_errors(void **state)
 		    cases[i].param, cases[i].code, cases[i].message);
 		/* An absence, too, may have to wait for the disk. */
 		assert_int_equal(rep.lsn, 5);
+		/* Nothing was changed but in that case. */
+		assert_int_equal(rep.is_change, cases[i].err == STORE_UNSURE);
 		assert_int_equal(has_header(&rep, "Retry-After: "),
 		    cases[i].status == 429 || (cases[i].status >= 500 &&
 		    cases[i].err != STORE_DAMAGED &&

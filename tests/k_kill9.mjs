@@ -23,8 +23,45 @@ journal_limit = "1M"
 journal_keep = "300ms"
 `;
 
-test(`${rounds} rounds of kill -9 under ${writers} writers`,
-    { timeout: (60_000 + rounds * 3_000) * patience }, async () => {
+/* The least segments there are, never kept, and flushes without end. */
+const tiny = `flush_interval = "20ms"
+journal_segment = "64K"
+journal_limit = "64K"
+journal_keep = "0s"
+`;
+
+/* End the daemon somehow and start it again. */
+async function strike(it)
+{
+	/* Mostly by force, and in a flush that was just begun now and then. */
+	if (Math.random() < 0.2) {
+		process.kill(it.pid, 'SIGUSR1');
+		await sleep(Math.random() * 10 * patience);
+	}
+	/* Who starts it again may be quicker than its end. */
+	if (Math.random() < 0.9)
+		await it.kill9({ wait: Math.random() < 0.5 });
+	else
+		await it.term();
+	/* Also while it starts, and starts. */
+	while (Math.random() < 0.3) {
+		await it.restart({ wait: false });
+		await sleep(Math.random() * 60 * patience);
+		await it.kill9();
+	}
+	await it.restart();
+}
+
+const tinyRounds = Math.ceil(rounds / 5);
+
+for (const [name, n, more] of [['', rounds, include],
+    [', tiny segments and endless flushes', tinyRounds, tiny]])
+	test(`${n} rounds of kill -9 under ${writers} writers${name}`,
+	    { timeout: (60_000 + n * 3_000) * patience },
+	    () => killed(n, more));
+
+async function killed(rounds, include)
+{
 	const it = await start({ include });
 	it.allow(/torn/i);
 	const world = new World(it);
@@ -34,21 +71,7 @@ test(`${rounds} rounds of kill -9 under ${writers} writers`,
 		await world.begin(writers, 2);
 		for (let round = 1; round <= rounds; round++) {
 			await sleep((20 + Math.random() * 230) * patience);
-			/*
-			 * Mostly by force, and who starts it again may be quicker
-			 * than its end; now and then in order.
-			 */
-			if (Math.random() < 0.9)
-				await it.kill9({ wait: Math.random() < 0.5 });
-			else
-				await it.term();
-			if (Math.random() < 0.2) {
-				/* Also while it starts. */
-				await it.restart({ wait: false });
-				await sleep(Math.random() * 60 * patience);
-				await it.kill9();
-			}
-			await it.restart();
+			await strike(it);
 			world.check();
 			if (round % 10 === 0 || round === rounds) {
 				await world.pause();
@@ -104,7 +127,7 @@ test(`${rounds} rounds of kill -9 under ${writers} writers`,
 	} finally {
 		await it.stop({ keep });
 	}
-});
+}
 
 /*
  * The official client sends no key, only how often it tried.  One caller that

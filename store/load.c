@@ -152,7 +152,8 @@ static enum store_err
 load_conversation(struct load *l, const char *name, const char *id)
 {
 	char label[QUARANTINE_LABEL];
-	struct load_file f = { l->tenant->store, l->fd, name, label, 0, 0 };
+	struct load_file f = { l->tenant->store, l->fd, name, label,
+		&l->tenant->told, 0, 0 };
 	struct taking k = { l, id, NULL };
 	enum store_err err;
 
@@ -274,12 +275,14 @@ open_folder(struct load *l, const char *sub)
 	if ((l->fd = load_folder(l->tenant, sub)) == -1) {
 		if (errno == ENOENT || passes_folder(l, sub))
 			return (0);
-		log_warn("open tenants/%s/%s", l->tenant->name, sub);
+		if (log_begins(&l->tenant->told, errno))
+			log_warn("open tenants/%s/%s", l->tenant->name, sub);
 		return (-1);
 	}
 	if (settle(l->tenant->store, l->fd) == 0)
 		return (1);
-	log_warn("sync tenants/%s/%s", l->tenant->name, sub);
+	if (log_begins(&l->tenant->told, errno))
+		log_warn("sync tenants/%s/%s", l->tenant->name, sub);
 	close_folder(l);
 	return (-1);
 }
@@ -314,7 +317,8 @@ load_missing(struct load *l, const char *label)
 	default:
 		if (readonly_passes(s, "quarantine", NULL))
 			return (STORE_OK);
-		log_warn("list quarantine");
+		if (log_begins(&l->tenant->told, errno))
+			log_warn("list quarantine");
 		return (STORE_SICK);
 	}
 }
@@ -346,7 +350,8 @@ load_open(struct load *l)
 {
 	struct tenant *t = l->tenant;
 	char label[QUARANTINE_LABEL];
-	struct load_file f = { t->store, l->fd, "tenant.json", label, 0, 0 };
+	struct load_file f = { t->store, l->fd, "tenant.json", label,
+		&t->told, 0, 0 };
 	enum store_err err;
 
 	(void)snprintf(label, sizeof(label), "%s.tenant.json", t->name);
@@ -366,7 +371,9 @@ load_conversations(struct load *l)
 	l->err = STORE_OK;
 	if (there == 1 && load_each_name(l, "conversations", visit_conversation,
 	    l) == -1) {
-		log_warn("tenant %s: list conversations", l->tenant->name);
+		if (log_begins(&l->tenant->told, errno))
+			log_warn("tenant %s: list conversations",
+			    l->tenant->name);
 		l->err = STORE_SICK;
 	}
 	close_folder(l);
@@ -374,7 +381,8 @@ load_conversations(struct load *l)
 	if (l->err == STORE_OK &&
 	    quarantine_each(l->tenant->store, visit_quarantine, l) == -1 &&
 	    !readonly_passes(l->tenant->store, "quarantine", NULL)) {
-		log_warn("list quarantine");
+		if (log_begins(&l->tenant->told, errno))
+			log_warn("list quarantine");
 		l->err = STORE_SICK;
 	}
 	return (l->err);
@@ -499,6 +507,8 @@ load_tenant(struct tenant *t, enum tenant_level want, uint64_t *lsn_r)
 		publish(&l);
 		t->level = next;
 	}
+	if (t->level >= want && log_ends(&t->told))
+		log_info("tenant %s: it can be read again", t->name);
 	if (t->level >= want)
 		err = !t->is_damaged ? STORE_OK : t->is_newer ? STORE_NEWER :
 		    STORE_DAMAGED;

@@ -70,7 +70,8 @@ not_now(const struct load_file *f, int error)
 	errno = error;
 	if (error == ENOENT || readonly_passes_label(f->store, f->label))
 		return (STORE_NOENT);
-	log_warn("read %s", f->label);
+	if (log_begins(f->told, error))
+		log_warn("read %s", f->label);
 	return (error == ENOMEM ? STORE_NOMEM : STORE_SICK);
 }
 

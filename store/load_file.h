@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "document.h"
+#include "log.h"
 #include "store.h"
 
 /*
@@ -20,6 +21,7 @@ struct load_file {
 	int		 fd;		/* of its folder */
 	const char	*name;
 	const char	*label;		/* what quarantine/ calls it */
+	struct log_told	*told;		/* what of it was logged before */
 	/* Afterwards: */
 	bool		 is_held;
 	bool		 is_newer;	/* held: of a later format */

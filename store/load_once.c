@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,8 @@ load_once_file(struct load *l, const char *name)
 {
 	struct tenant *t = l->tenant;
 	char label[QUARANTINE_LABEL];
-	struct load_file f = { t->store, l->fd, name, label, 0, 0 };
+	struct load_file f = { t->store, l->fd, name, label, &t->told,
+		0, 0 };
 	enum store_err err;
 
 	(void)snprintf(label, sizeof(label), "%s.once.%s", t->name, name);
@@ -89,7 +91,8 @@ load_once(struct load *l)
 		err = STORE_NOMEM;
 		break;
 	default:
-		log_warn("tenant %s: list once", l->tenant->name);
+		if (log_begins(&l->tenant->told, errno))
+			log_warn("tenant %s: list once", l->tenant->name);
 		err = STORE_SICK;
 	}
 	if (names.n > 0)

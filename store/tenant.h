@@ -12,6 +12,7 @@
 #include "flush.h"
 #include "key.h"
 #include "lock.h"
+#include "log.h"
 #include "once.h"
 #include "store.h"
 
@@ -43,6 +44,8 @@ struct tenant {
 	atomic_uint	 refs;			/* held by callers */
 	enum tenant_level level;		/* [t] rises only */
 	bool		 is_loading;		/* [t] */
+	struct log_told	 told;			/* why it could not be read; of
+						   who set is_loading */
 	bool		 is_damaged;		/* [t] tenant.json set aside */
 	bool		 is_held;		/* [t] damaged, a file of its
 						   own is in its place */

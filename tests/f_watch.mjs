@@ -4,12 +4,14 @@
  * strictly as its format is written.
  */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
+import path from 'node:path';
 import { suite, ok, refused, user, until } from './harness.mjs';
 import { readMetrics } from './prometheus.mjs';
-import { SickDisk, noSickDisk } from './sickdisk.mjs';
+import { SickDisk } from './sickdisk.mjs';
 
-const { test, it } = suite({ skip: noSickDisk,
+const { test, it } = suite({
     include: 'flush_interval = "1h"\n', setup: async (instance) => {
 	await instance.term();
 	disk = new SickDisk(instance);
@@ -245,6 +247,37 @@ test('documents that cannot be written are told of once', async (t) => {
 	    'rememberd_dirty_documents') === 0, 15_000, 'all written');
 	await until(() => said(/all documents are written again/) === 1, 10_000,
 	    'that it is over');
+	assert.equal(said(/level=(warn|error)/), 1);
+});
+
+/* Each request tries again; the log is told when it begins and ends. */
+test('a tenant that cannot be read is told of once', async (t) => {
+	t.after(() => disk.heal());
+	const other = it.addTenant();
+	ok(await it.req('POST', '/conversations', { body: {}, key: other.key }));
+	it.ctl(['flush']);
+	await until(async () => (await scrape()).value(
+	    'rememberd_dirty_documents') === 0, 15_000, 'all written');
+	await it.term();
+	/* Nothing of it in the journal: it is read when it is asked for. */
+	for (const name of fs.readdirSync(path.join(it.store, 'journal')))
+		fs.rmSync(path.join(it.store, 'journal', name));
+	await disk.start();
+	const from = it.logText().length;
+	const said = (re) => it.logText().slice(from).split('\n').filter((l) =>
+	    re.test(l)).length;
+	const rule = disk.ail({ calls: 'openat', error: 'EIO',
+		part: `/tenants/${other.name}/conversations` });
+	for (let i = 1; i <= 4; i++)
+		refused(await it.req('GET', '/conversations', {
+			key: other.key }), 503);
+	assert.ok(disk.hits(rule).length >= 4);
+	it.allow(/open tenants\/\w+\/conversations/);
+	assert.equal(said(/level=(warn|error)/), 1);
+	disk.heal();
+	assert.equal(ok(await it.req('GET', '/conversations', {
+		key: other.key })).data.length, 1);
+	assert.equal(said(/it can be read again/), 1);
 	assert.equal(said(/level=(warn|error)/), 1);
 });
 

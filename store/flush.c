@@ -4,15 +4,7 @@
 #include <string.h>
 
 #include "flush_internal.h"
-#include "log.h"
-#include "store_internal.h"
-#include "sweep.h"
 #include "sys.h"
-
-/* How often the thread looks whether the journal has outgrown its limit. */
-#define FLUSH_LOOK_MS	1000
-/* How often it touches the store's lock. */
-#define FLUSH_TOUCH_MS	(10 * INT64_C(1000))
 
 struct flush *
 flush_new(struct store *s)
@@ -58,9 +50,7 @@ flush_leave(struct flush *f)
 	lock_give(&f->lck);
 }
 
-/* The list and its count tell the same; no pass is done that was not asked
- * for.  Call with lck held. */
-static void
+void
 flush_assert_state(const struct flush *f)
 {
 	const struct dirty *d = TAILQ_FIRST(&f->list);
@@ -85,9 +75,9 @@ flush_mark(struct flush *f, struct dirty *d, uint64_t lsn)
 	}
 	d->first = lsn;
 	d->since = sys_monotonic_ms();
-	d->is_listed = true;
 	if (d->since < f->oldest)
 		f->oldest = d->since;
+	d->is_listed = true;
 	TAILQ_INSERT_TAIL(&f->list, d, link);
 	f->n++;
 	flush_assert_state(f);
@@ -155,13 +145,25 @@ flush_count(struct flush *f)
 	return (n);
 }
 
+void
+flush_stats(struct flush *f, struct flush_stats *st)
+{
+
+	lock_take(&f->lck);
+	*st = f->stats;
+	st->dirty = f->n;
+	st->lag_ms = f->oldest == INT64_MAX ? 0 :
+	    sys_monotonic_ms() - f->oldest;
+	lock_give(&f->lck);
+}
+
 /*
- * The oldest on the list, left there: it comes off under its own lock, when
- * it is encoded.  What is on the list does not go away: only this thread
- * frees tombstones, and none that is listed.
+ * It stays listed: it comes off under its own lock, when it is encoded.  What
+ * is on the list does not go away: only the flush's thread frees tombstones,
+ * and none that is listed.
  */
-static struct dirty *
-first_dirty(struct flush *f)
+struct dirty *
+flush_first(struct flush *f)
 {
 	struct dirty *d;
 
@@ -169,6 +171,17 @@ first_dirty(struct flush *f)
 	d = TAILQ_FIRST(&f->list);
 	lock_give(&f->lck);
 	return (d);
+}
+
+void
+flush_postpone(struct flush *f, struct dirty *d)
+{
+
+	lock_take(&f->lck);
+	assert(d->is_listed);
+	TAILQ_REMOVE(&f->list, d, link);
+	TAILQ_INSERT_TAIL(&f->list, d, link);
+	lock_give(&f->lck);
 }
 
 void
@@ -180,193 +193,21 @@ flush_unmark(struct flush *f, struct dirty *d, struct written *w)
 	TAILQ_REMOVE(&f->list, d, link);
 	d->is_listed = false;
 	f->n--;
-	flush_assert_state(f);
 	w->first = d->first;
 	w->since = d->since;
+	flush_assert_state(f);
 	lock_give(&f->lck);
 }
 
-void
-flush_stats(struct flush *f, struct flush_stats *stats)
-{
-
-	lock_take(&f->lck);
-	*stats = f->stats;
-	stats->dirty = f->n;
-	stats->lag_ms = f->oldest == INT64_MAX ? 0 :
-	    sys_monotonic_ms() - f->oldest;
-	lock_give(&f->lck);
-}
-
-/* --- passes ------------------------------------------------------------- */
-
-/* Below this lsn everything stands in a document, and nothing is held.  Sets
- * oldest anew. */
-static uint64_t
-flushed_below(struct flush *f)
-{
-	struct flush_hold *h;
-	struct dirty *d;
-	uint64_t below;
-
-	lock_take(&f->lck);
-	below = journal_next(f->store->journal);
-	f->oldest = INT64_MAX;
-	TAILQ_FOREACH(d, &f->list, link) {
-		if (d->first < below)
-			below = d->first;
-		if (d->since < f->oldest)
-			f->oldest = d->since;
-	}
-	TAILQ_FOREACH(h, &f->holds, link)
-		if (h->lsn < below)
-			below = h->lsn;
-	lock_give(&f->lck);
-	return (below);
-}
-
-/*
- * Write the document of d at the next place of the round.  Where descriptors
- * are missing the round is ended, for it holds one a folder, and d gets
- * another try.  Returns 0, or -1 if something stayed dirty.
- */
-static int
-write_one(struct flush *f, struct round *r, struct dirty *d)
-{
-	int one, rc = 0;
-
-	one = flush_one(f, r, d, &r->v[r->n]);
-	if (one == -1 && (errno == EMFILE || errno == ENFILE) &&
-	    r->nfolders > 0) {
-		flush_mark_again(f, &r->v[r->n]);
-		rc = flush_end_round(f, r);
-		one = flush_one(f, r, d, &r->v[r->n]);
-	}
-	if (one == 0)
-		r->n++;
-	else if (one == -1) {
-		flush_mark_again(f, &r->v[r->n]);
-		rc = -1;
-	}
-	return (rc);
-}
-
-/*
- * Write what is dirty now; what becomes dirty meanwhile waits for the next
- * pass.  Returns 0, or -1 if something stayed dirty.
- */
-static int
-pass(struct flush *f, struct round *r)
-{
-	struct journal_stats stats;
-	struct dirty *d;
-	size_t n;
-	int rc = 0;
-
-	journal_stats(f->store->journal, &stats);
-	f->seen = stats.bytes;
-	for (n = flush_count(f); n > 0 && (d = first_dirty(f)) != NULL; n--) {
-		if (write_one(f, r, d) == -1)
-			rc = -1;
-		if ((r->n == FLUSH_ROUND || r->nfolders == FLUSH_ROUND) &&
-		    flush_end_round(f, r) == -1)
-			rc = -1;
-	}
-	if (flush_end_round(f, r) == -1)
-		rc = -1;
-	if (rc == 0 && log_ends(&f->told))
-		log_info("flush: all documents are written again");
-	journal_retire(f->store->journal, flushed_below(f),
-	    f->store->o.keep_ms);
-	sweep(f->store);
-	return (rc);
-}
-
-/* Has the journal grown past its limit since the last pass? */
-static bool
-is_overgrown(struct flush *f)
-{
-	struct journal_stats stats;
-
-	journal_stats(f->store->journal, &stats);
-	return (stats.bytes - f->seen > f->store->o.journal_limit);
-}
-
-/* See alive_note. */
-static void
-touch_lock(struct flush *f)
-{
-	int64_t now = sys_monotonic_ms();
-
-	if (now - f->touched < FLUSH_TOUCH_MS)
-		return;
-	f->touched = now;
-	sys_touch(f->store->lockfd);
-}
-
-/* Wait until a pass is due.  Returns false when it is the last. */
-static bool
-wait_due(struct flush *f, uint64_t *goal_r)
-{
-	int64_t left, due = sys_monotonic_ms() + f->interval_ms;
-	bool go_on;
-
-	lock_take(&f->lck);
-	while (!f->stop && f->wanted == f->finished &&
-	    (left = due - sys_monotonic_ms()) > 0) {
-		(void)cond_wait_ms(&f->more, &f->lck,
-		    left < FLUSH_LOOK_MS ? left : FLUSH_LOOK_MS);
-		lock_give(&f->lck);
-		touch_lock(f);
-		if (is_overgrown(f))
-			due = 0;
-		lock_take(&f->lck);
-	}
-	*goal_r = f->wanted;
-	go_on = !f->stop;
-	lock_give(&f->lck);
-	return (go_on);
-}
-
-static void
-run(void *arg)
-{
-	struct flush *f = arg;
-	struct round *r;
-	uint64_t goal;
-	int64_t begun;
-	bool go_on;
-	int rc;
-
-	do {
-		go_on = wait_due(f, &goal);
-		begun = sys_monotonic_ms();
-		/* A fresh one each time: an idle flush holds no memory. */
-		if ((r = calloc(1, sizeof(*r))) == NULL) {
-			if (log_begins(&f->told, errno))
-				log_warn("flush");
-			rc = -1;
-		} else
-			rc = pass(f, r);
-		free(r);
-		lock_take(&f->lck);
-		histogram_add(&f->stats.duration_ms,
-		    (uint64_t)(sys_monotonic_ms() - begun));
-		f->stats.failed += rc == -1;
-		f->finished = goal;
-		f->rc = rc;
-		flush_assert_state(f);
-		cond_broadcast(&f->done);
-		lock_give(&f->lck);
-	} while (go_on);
-}
+/* --- the thread --------------------------------------------------------- */
 
 int
 flush_start(struct flush *f, int64_t interval_ms)
 {
 
 	f->interval_ms = interval_ms;
-	if (thread_start(&f->thread, "flush", run, f) == -1)
+	f->due = sys_monotonic_ms() + interval_ms;
+	if (thread_start(&f->thread, "flush", flush_main, f) == -1)
 		return (-1);
 	f->is_started = true;
 	return (0);

@@ -20,6 +20,14 @@
  * and the mark are one step under the flush's own lock, so that every lsn
  * below the least mark, or below the journal's next where nothing is marked,
  * stands in a document.
+ *
+ * What cannot be written stays dirty, holds its part of the journal and is
+ * tried again, after 1 s, 2 s and so on up to a minute, and whenever somebody
+ * asks for a pass; the others are written meanwhile.  The log has a line when
+ * documents begin to fail, and one when all are written again.  A document
+ * that met a full disk is tried once more with the space of the journal's
+ * spare.  While the journal is broken, what has changes that are not durable
+ * just stays dirty.
  */
 struct store;
 struct flush;
@@ -30,9 +38,10 @@ struct dirty {
 	TAILQ_ENTRY(dirty) link;	/* [d] */
 	enum dirty_kind	 kind;		/* [I] */
 	bool		 is_listed;	/* [d] */
+	uint8_t		 failures;	/* [w] in a row */
 	uint64_t	 first;		/* [d] least lsn not yet written */
-	int64_t		 since;		/* [d] monotonic ms, of the oldest
-					   change not yet written */
+	int64_t		 since;		/* [d] monotonic ms, of that */
+	int64_t		 retry_at;	/* [w] not before, if it failed */
 };
 
 /* What has no document yet, but needs the journal from lsn on; 0: nothing. */
@@ -89,7 +98,11 @@ struct flush_stats {
 	struct histogram duration_ms;	/* of all passes */
 	uint64_t	 written;	/* documents */
 	uint64_t	 failed;	/* passes that left something dirty */
+	int64_t		 ok_at;		/* when the last ended that left
+					   nothing; ms since the epoch, or 0 */
 	size_t		 dirty;		/* documents, now */
+	size_t		 failing;	/* of those, that cannot be written */
+	uint64_t	 failures;	/* tries of such */
 	int64_t		 lag_ms;	/* since the oldest change that stands
 					   in no document, as of the last pass;
 					   0: none */

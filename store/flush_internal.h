@@ -9,7 +9,10 @@
 #include "lock.h"
 #include "log.h"
 
-/* For flush.c, the list and its thread, and flush_write.c, the documents. */
+/*
+ * For flush.c, the list, flush_pass.c, the thread and its passes, and
+ * flush_write.c, the documents.
+ */
 
 /* Documents written between two syncs of their folders. */
 #define FLUSH_ROUND	256
@@ -38,21 +41,41 @@ struct flush {
 	uint64_t	 finished;	/* [d] of those, done */
 	bool		 stop;		/* [d] */
 	int		 rc;		/* [d] of the last pass */
-	uint64_t	 seen;		/* [w] journal bytes at the last pass */
-	struct log_told	 told;		/* [w] failures, until all is written */
-	struct flush_stats stats;	/* [d] */
 	int64_t		 oldest;	/* [d] least since of the list, or
 					   earlier; INT64_MAX: it is empty */
+	struct flush_stats stats;	/* [d] all but dirty and lag_ms */
+	struct log_told	 told;		/* [w] failures, until all is written */
 	int64_t		 touched;	/* [w] ms, the lock, monotonic */
+	uint64_t	 seen;		/* [w] journal bytes at the last pass */
+	/* Monotonic ms, not before: */
+	int64_t		 due;		/* [w] the next pass */
+	int64_t		 retry_at;	/* [w] the next of what failed */
+	int64_t		 relieve_at;	/* [w] a pass that may make space */
+};
+
+/* What is visited in a pass. */
+enum pass_kind {
+	PASS_ALL,		/* somebody asked, or it is the last */
+	PASS_DUE,		/* all but what failed and waits */
+	PASS_RETRY		/* only what failed and has waited */
+};
+
+/* What became of one document. */
+enum flushed {
+	FLUSHED_WRITTEN,	/* its folder is to be synced */
+	FLUSHED_NOTHING,	/* there was nothing to write */
+	FLUSHED_FAILED,		/* with errno set */
+	FLUSHED_LATER		/* the journal is broken, and lacks some of it */
 };
 
 /* One document written in this round, its folder not yet synced. */
 struct written {
 	struct dirty	*dirty;
 	uint64_t	 first;		/* as it was when it was taken */
-	int64_t		 since;		/* so was this */
-	int64_t		 once_from;	/* so was this, of DIRTY_ONCE */
+	int64_t		 since;		/* so was this, */
+	int64_t		 once_from;	/* and this, of DIRTY_ONCE */
 	int		 folder;	/* index into round.folders, or -1 */
+	bool		 is_bad;	/* that could not be synced */
 };
 
 struct folder {
@@ -67,25 +90,36 @@ struct round {
 	size_t		 n;
 	struct folder	 folders[FLUSH_ROUND];
 	size_t		 nfolders;
+	bool		 has_given;	/* in this pass: the spare was given up */
 };
 
 /* flush.c */
 
-/* Take d off and note in w what it was marked with; its object's lock is
- * held. */
-void	 flush_unmark(struct flush *, struct dirty *d, struct written *w);
+/* Take d off, noted in w; its object's lock is held. */
+void	 flush_unmark(struct flush *, struct dirty *, struct written *w);
+/* The first on the list, left there; NULL: it is empty. */
+struct dirty	*flush_first(struct flush *);
+/* Put d, which is listed, behind all others. */
+void	 flush_postpone(struct flush *, struct dirty *);
+/* The list and its count tell the same.  Call with lck held. */
+void	 flush_assert_state(const struct flush *);
+
+/* flush_pass.c */
+
+/* The thread: a pass whenever one is due, until stop and once more. */
+void	 flush_main(void *flush);
+/* It could not be written: count that, and see when it is tried again. */
+void	 flush_failed(struct flush *, struct dirty *);
 
 /* flush_write.c; all in the flush's thread. */
 
 /*
  * Write the document of what is dirty, which comes off the list, and fill in
- * w, a place of the round.  Returns 0 written, 1 nothing to write, -1 failed,
- * with errno set.  Blocks.
+ * w, a place of the round; FLUSHED_FAILED is counted and logged.  What is for
+ * later, or failed, is dirty again.  Blocks.
  */
-int	 flush_one(struct flush *, struct round *, struct dirty *,
-	    struct written *w);
-/* It does not stand where it should: all that was taken is dirty again. */
-void	 flush_mark_again(struct flush *, const struct written *);
+enum flushed	 flush_one(struct flush *, struct round *, struct dirty *,
+		    struct written *w);
 /*
  * Sync and close the round's folders; what stands in one whose sync failed is
  * dirty again.  Returns 0, or -1 if any was.  Blocks.

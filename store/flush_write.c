@@ -18,8 +18,9 @@ tenant_of_once(struct dirty *d)
 	return ((void *)((char *)d - offsetof(struct tenant, dirty_once)));
 }
 
-void
-flush_mark_again(struct flush *f, const struct written *w)
+/* It does not stand where it should: all that was taken is dirty again. */
+static void
+mark_again(struct flush *f, const struct written *w)
 {
 	struct tenant *t;
 
@@ -37,6 +38,17 @@ flush_mark_again(struct flush *f, const struct written *w)
 	if (w->since < f->oldest)
 		f->oldest = w->since;
 	lock_give(&f->lck);
+}
+
+/* It could not be written, as errno says, which is kept. */
+static void
+failed(struct flush *f, const struct written *w)
+{
+	int error = errno;
+
+	flush_failed(f, w->dirty);
+	mark_again(f, w);
+	errno = error;
 }
 
 /* --- folders ------------------------------------------------------------ */
@@ -75,80 +87,117 @@ int
 flush_end_round(struct flush *f, struct round *r)
 {
 	struct folder *d;
-	size_t i, written = 0;
+	size_t i;
 	int rc = 0;
 
 	for (i = 0; i < r->nfolders; i++) {
 		d = &r->folders[i];
 		if (atomicfile_sync(d->fd) == -1) {
+			d->is_bad = true;
 			if (log_begins(&f->told, errno))
 				log_warn("flush: sync folder of tenant %s",
 				    d->tenant->name);
-			d->is_bad = true;
 			rc = -1;
 		}
 		(void)sys->close(d->fd);
 	}
-	for (i = 0; i < r->n; i++)
-		if (r->folders[r->v[i].folder].is_bad)
-			flush_mark_again(f, &r->v[i]);
-		else
-			written++;
-	lock_take(&f->lck);
-	f->stats.written += written;
-	lock_give(&f->lck);
+	for (i = 0; i < r->n; i++) {
+		r->v[i].is_bad = r->folders[r->v[i].folder].is_bad;
+		if (r->v[i].is_bad)
+			failed(f, &r->v[i]);
+	}
 	r->n = r->nfolders = 0;
 	return (rc);
 }
 
 /* --- one document ------------------------------------------------------- */
 
+/* While the journal is broken: is a change up to lsn not in it? */
+static bool
+is_pending(const struct flush *f, uint64_t lsn)
+{
+
+	return (journal_error(f->store->journal) != 0 &&
+	    lsn > journal_durable(f->store->journal));
+}
+
 /*
- * Put what was encoded in its place, once the journal holds all of it.
- * Returns 0, or -1 with errno set and logged, where it is news.
+ * Write the file; on a full disk once more, if the journal's spare can make
+ * room for it.  Returns 0, or -1 with errno set.
  */
 static int
+write_file(struct flush *f, struct round *r, int dirfd, const char *name,
+    const struct buf *b)
+{
+
+	int error;
+
+	if (atomicfile_put(dirfd, name, b->data, b->len) == 0)
+		return (0);
+	error = errno;
+	if (store_err_of(error) != STORE_FULL || r->has_given)
+		return (-1);
+	r->has_given = true;
+	if (!journal_give_reserve(f->store->journal)) {
+		errno = error;
+		return (-1);
+	}
+	return (atomicfile_put(dirfd, name, b->data, b->len));
+}
+
+/*
+ * Put what was encoded in its place, once the journal holds all of it; else
+ * all that was taken is dirty again.  That the journal is broken, it tells
+ * itself.
+ */
+static enum flushed
 put(struct flush *f, struct round *r, struct tenant *t, enum dirty_kind kind,
     const char *name, const struct buf *b, uint64_t lsn, struct written *w)
 {
 
+	if (journal_wait(f->store->journal, lsn) == -1) {
+		mark_again(f, w);
+		return (FLUSHED_LATER);
+	}
 	if (!buf_ok(b)) {
 		errno = ENOMEM;
 		goto failed;
 	}
-	/* That the journal is broken, it tells itself. */
-	if (journal_wait(f->store->journal, lsn) == -1)
-		return (-1);
 	if ((w->folder = round_folder(f, r, t, kind)) == -1)
 		goto failed;
-	if (atomicfile_put(r->folders[w->folder].fd, name, b->data,
-	    b->len) == -1)
+	if (write_file(f, r, r->folders[w->folder].fd, name, b) == -1)
 		goto failed;
-	return (0);
+	return (FLUSHED_WRITTEN);
 
 failed:
 	if (log_begins(&f->told, errno))
 		log_warn("flush: tenant %s: write %s; it stays in the journal",
 		    t->name, name);
-	return (-1);
+	failed(f, w);
+	return (FLUSHED_FAILED);
 }
 
-static int
+static enum flushed
 flush_conversation(struct flush *f, struct round *r, struct conversation *c,
     struct written *w)
 {
 	struct buf b = BUF_INITIALIZER;
 	char name[DOCUMENT_NAME];
 	uint64_t lsn;
-	int rc;
+	enum flushed rc;
 
 	lock_take(&c->lck);
+	if (is_pending(f, c->lsn)) {
+		lock_give(&c->lck);
+		flush_postpone(f, &c->dirty);
+		return (FLUSHED_LATER);
+	}
 	flush_unmark(f, &c->dirty, w);
 	lsn = c->lsn;
 	/* The file of a damaged one is set aside; there is nothing to write. */
 	if (c->is_damaged) {
 		lock_give(&c->lck);
-		return (1);
+		return (FLUSHED_NOTHING);
 	}
 	document_conversation(c, f->store->id, &b);
 	lock_give(&c->lck);
@@ -161,15 +210,20 @@ flush_conversation(struct flush *f, struct round *r, struct conversation *c,
 	return (rc);
 }
 
-static int
+static enum flushed
 flush_tenant(struct flush *f, struct round *r, struct tenant *t,
     struct written *w)
 {
 	struct buf b = BUF_INITIALIZER;
 	uint64_t lsn;
-	int rc;
+	enum flushed rc;
 
 	lock_take(&t->lck);
+	if (is_pending(f, t->lsn)) {
+		lock_give(&t->lck);
+		flush_postpone(f, &t->dirty);
+		return (FLUSHED_LATER);
+	}
 	flush_unmark(f, &t->dirty, w);
 	lsn = t->lsn;
 	document_tenant(t, f->store->id, &b);
@@ -203,7 +257,7 @@ next_once(const struct tenant *t, int64_t from)
  * Write the file of each hour that has records not older than the oldest new
  * one; a clock may have been ahead, so that there may be any.
  */
-static int
+static enum flushed
 flush_once(struct flush *f, struct round *r, struct tenant *t,
     struct written *w)
 {
@@ -212,9 +266,14 @@ flush_once(struct flush *f, struct round *r, struct tenant *t,
 	char name[ONCE_NAME];
 	int64_t from, at = 0;
 	uint64_t lsn;
-	int rc = 0;
+	enum flushed rc = FLUSHED_NOTHING;
 
 	lock_take(&t->lck);
+	if (is_pending(f, t->set_lsn)) {
+		lock_give(&t->lck);
+		flush_postpone(f, &t->dirty_once);
+		return (FLUSHED_LATER);
+	}
 	flush_unmark(f, &t->dirty_once, w);
 	from = w->once_from = t->once_from;
 	t->once_from = INT64_MAX;
@@ -226,16 +285,16 @@ flush_once(struct flush *f, struct round *r, struct tenant *t,
 		lock_give(&t->lck);
 		rc = put(f, r, t, DIRTY_ONCE, name, &b, lsn, w);
 		lock_take(&t->lck);
-		if (rc == -1)
+		if (rc != FLUSHED_WRITTEN)
 			break;
 		from = at + hour;
 	}
 	lock_give(&t->lck);
 	buf_fini(&b);
-	return (rc == 0 && w->folder == -1 ? 1 : rc);
+	return (rc);
 }
 
-int
+enum flushed
 flush_one(struct flush *f, struct round *r, struct dirty *d, struct written *w)
 {
 	char *p = (char *)d;

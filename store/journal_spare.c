@@ -232,7 +232,7 @@ journal_give_reserve(struct journal *j)
 	s->is_given = true;
 	if (seg != NULL) {
 		s->error = ENOSPC;
-		s->due = sys_monotonic_ms() + BACKOFF_MS;
+		s->due = 0;
 	}
 	lock_give(&j->lck);
 	if (seg == NULL)

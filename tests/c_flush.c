@@ -22,9 +22,10 @@
 #include <cmocka.h>
 
 #include "store/lock.h"
-#include "store/store.h"
+#include "store/store_internal.h"
 #include "store/sys.h"
 #include "tests/fault.h"
+#include "tests/logged.h"
 #include "tests/state.h"
 
 #define KEEP_MS	300
@@ -290,6 +291,22 @@ folder_fails(void **state)
 	close_it();
 }
 
+/* As state_create; but on a disk that was full until now, wait for space. */
+static void
+create_soon(const char *id, const char *user, const char *key)
+{
+	enum store_err err;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		err = state_create(s, t, id, user, key, NULL);
+		if (err != STORE_FULL)
+			break;
+		usleep(10 * 1000);
+	}
+	assert_int_equal(err, STORE_OK);
+}
+
 /* Whatever single call fails in a flush, nothing is lost or forgotten. */
 static void
 any_call_fails(void **state)
@@ -301,7 +318,7 @@ any_call_fails(void **state)
 	open_it(0, 4096);
 	for (n = 1; ; n++) {
 		(void)snprintf(id, sizeof(id), "c%d", n);
-		assert_int_equal(state_create(s, t, id, "u", id, NULL), 0);
+		create_soon(id, "u", id);
 		if (n > 1) {
 			(void)snprintf(id, sizeof(id), "c%d", n - 1);
 			(void)snprintf(key, sizeof(key), "d%d", n);
@@ -603,6 +620,375 @@ dirty_again(void **state)
 	close_it();
 }
 
+/* --- what cannot be written --------------------------------------------- */
+
+static struct flush_stats
+figures(void)
+{
+	struct flush_stats st;
+
+	flush_stats(s->flush, &st);
+	return (st);
+}
+
+static uint64_t
+passes(void)
+{
+	struct flush_stats st = figures();
+
+	return (histogram_count(&st.duration_ms));
+}
+
+/* Wait, at most 20 s, until n are dirty. */
+static void
+await_dirty(size_t n)
+{
+	int i;
+
+	for (i = 0; i < 2000 && dirty() != n; i++)
+		usleep(10 * 1000);
+	assert_int_equal(dirty(), n);
+}
+
+/* The same for how many failed. */
+static void
+await_failed(size_t n)
+{
+	int i;
+
+	for (i = 0; i < 2000 && figures().failing != n; i++)
+		usleep(10 * 1000);
+	assert_int_equal(figures().failing, n);
+}
+
+/* The same for at least so many passes. */
+static void
+await_passes(uint64_t n)
+{
+	int i;
+
+	for (i = 0; i < 2000 && passes() < n; i++)
+		usleep(10 * 1000);
+	assert_in_range(passes(), n, UINT64_MAX);
+}
+
+/* One change of a that is not waited for. */
+static void
+change_a(void)
+{
+	struct change ch = { .kind = CHANGE_CONVERSATION_UPDATE,
+	    .conversation = "a", .has_title = true };
+	struct outcome o;
+
+	assert_int_equal(store_commit(s, t, &ch, &o), STORE_OK);
+	store_outcome_fini(&o);
+}
+
+/* The others are written in the same pass. */
+static void
+bad_stops_no_other(void **state)
+{
+	char id[16];
+	int i;
+
+	(void)state;
+	open_it(3600000, 65536);
+	for (i = 0; i < 10; i++) {
+		(void)snprintf(id, sizeof(id), "c%d", i);
+		assert_int_equal(state_create(s, t, id, NULL, NULL, NULL), 0);
+	}
+	logged_start();
+	fault_arm_call(FAULT_RENAMEAT, 2, EIO);
+	assert_int_equal(store_flush(s), -1);
+	assert_true(fault_fired());
+	assert_int_equal(dirty(), 1);
+	assert_int_equal(figures().failing, 1);
+	assert_int_equal(figures().failures, 1);
+	assert_int_equal(figures().ok_at, 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(dirty(), 0);
+	assert_int_equal(figures().failing, 0);
+	assert_int_equal(logged_times("are written again"), 1);
+	assert_int_equal(logged_times("stays in the journal"), 1);
+	close_it();
+}
+
+/*
+ * A folder that is none: its documents are tried again and again, but less
+ * and less often, with one line each; all others are written meanwhile.
+ */
+static void
+backs_off(void **state)
+{
+	struct store_options o = state_options(dir);
+	struct tenant *bad;
+	pid_t holder;
+	char path[256];
+
+	(void)state;
+	o.flush_ms = 20;
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	t = state_tenant(s, "acme");
+	bad = state_tenant(s, "bad");
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	await_dirty(0);
+	logged_start();
+	state_write(dir, "tenants/bad/conversations", "", 0);
+	assert_int_equal(state_create(s, bad, "x", NULL, NULL, NULL), 0);
+	assert_int_equal(state_create(s, bad, "y", NULL, NULL, NULL), 0);
+	await_passes(passes() + 60);
+	await_failed(2);
+	await_dirty(2);
+	assert_in_range(figures().failures, 2, 20);
+	assert_int_equal(state_append(s, t, "a", "i1", "x", NULL, NULL), 0);
+	await_dirty(2);
+	/* Who asks gets a try at once. */
+	assert_int_equal(store_flush(s), -1);
+	(void)snprintf(path, sizeof(path), "%s/tenants/bad/conversations",
+	    dir);
+	assert_int_equal(unlink(path), 0);
+	/* And nobody need ask. */
+	await_failed(0);
+	assert_int_equal(dirty(), 0);
+	assert_int_equal(logged_times("are written again"), 1);
+	assert_int_equal(logged_times("stays in the journal"), 1);
+	store_tenant_put(bad);
+	copy_is_whole();
+	close_it();
+}
+
+/* However long the interval: what failed alone is tried again soon. */
+static void
+retries_alone(void **state)
+{
+	(void)state;
+	open_it(3600000, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(state_append(s, t, "a", "i1", "x", NULL, NULL), 0);
+	fault_arm_call(FAULT_FSYNC, 1, EIO);
+	assert_int_equal(store_flush(s), -1);
+	fault_disarm();
+	assert_int_equal(state_create(s, t, "b", NULL, NULL, NULL), 0);
+	await_failed(0);
+	assert_int_equal(dirty(), 1);
+	assert_int_equal(inode(DOC("b")), 0);
+	copy_is_whole();
+	close_it();
+}
+
+/*
+ * The journal is broken: what has a change that is not durable stays dirty,
+ * without a word; the others are written.
+ */
+static void
+broken_journal(void **state)
+{
+	ino_t a;
+	int i;
+
+	(void)state;
+	open_it(3600000, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, "k", NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	a = inode(DOC("a"));
+	assert_int_equal(state_create(s, t, "b", NULL, NULL, NULL), 0);
+	assert_int_equal(state_append(s, t, "a", "i1", "x", NULL, NULL), 0);
+	fault_arm_forever(FAULT_FDATASYNC, 1, EIO);
+	change_a();
+	for (i = 0; i < 1000 && store_health(s) == STORE_OK; i++)
+		usleep(10 * 1000);
+	assert_int_equal(store_health(s), STORE_SICK);
+	logged_start();
+	assert_int_equal(dirty(), 2);
+	assert_int_equal(store_flush(s), -1);
+	assert_int_equal(dirty(), 1);
+	assert_true(inode(DOC("b")) != 0);
+	assert_true(inode(DOC("a")) == a);
+	assert_int_equal(figures().failing, 0);
+	assert_int_equal(figures().failures, 0);
+	assert_int_equal(logged_times("flush"), 0);
+	fault_disarm();
+	for (i = 0; i < 1000 && store_health(s) != STORE_OK; i++)
+		usleep(10 * 1000);
+	assert_int_equal(store_flush(s), 0);
+	assert_true(inode(DOC("a")) != a);
+	copy_is_whole();
+	close_it();
+}
+
+/* The journal breaks while a document waits for it: the same. */
+static void
+breaks_meanwhile(void **state)
+{
+	(void)state;
+	open_it(3600000, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	fault_gate_close(FAULT_FDATASYNC);
+	change_a();
+	assert_true(fault_gate_await());
+	store_flush_soon(s);
+	logged_start();
+	while (dirty() > 0)
+		usleep(1000);
+	fault_arm_forever(FAULT_FDATASYNC, 1, EIO);
+	fault_gate_open();
+	await_dirty(1);
+	assert_int_equal(figures().failures, 0);
+	assert_int_equal(logged_times("flush"), 0);
+	fault_disarm();
+	while (store_flush(s) == -1)
+		usleep(1000);
+	assert_int_equal(dirty(), 0);
+	copy_is_whole();
+	close_it();
+}
+
+/* --- a full disk -------------------------------------------------------- */
+
+/* Wait, at most 20 s, until what the journal says of its spare is so. */
+static void
+await_spare(int error)
+{
+	struct journal_stats js;
+	int i;
+
+	for (i = 0; i < 2000; i++) {
+		journal_stats(s->journal, &js);
+		if (js.reserve_error == error)
+			return;
+		usleep(10 * 1000);
+	}
+	assert_int_equal(js.reserve_error, error);
+}
+
+/* The spare makes room for a document, once a pass, and is made again. */
+static void
+uses_the_reserve(void **state)
+{
+	(void)state;
+	open_it(3600000, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(state_append(s, t, "a", "i1", "x", NULL, NULL), 0);
+	await_spare(0);
+	logged_start();
+	fault_arm_call(FAULT_WRITE, 1, ENOSPC);
+	assert_int_equal(store_flush(s), 0);
+	assert_true(fault_fired());
+	assert_int_equal(dirty(), 0);
+	assert_int_equal(figures().failures, 0);
+	await_spare(0);
+	assert_int_equal(logged_times("makes room"), 1);
+	assert_int_equal(logged_times("could be made again"), 1);
+
+	/* It was not enough: no second one goes, and nothing is lost. */
+	assert_int_equal(state_append(s, t, "a", "i2", "x", NULL, NULL), 0);
+	assert_int_equal(state_create(s, t, "b", NULL, NULL, NULL), 0);
+	logged_start();
+	fault_arm_forever(FAULT_WRITE, 1, EDQUOT);
+	assert_int_equal(store_flush(s), -1);
+	fault_disarm();
+	assert_int_equal(dirty(), 2);
+	assert_int_equal(logged_times("stays in the journal"), 1);
+	assert_int_equal(logged_times("makes room"), 1);
+	copy_is_whole();
+	assert_int_equal(store_flush(s), 0);
+	await_spare(0);
+
+	/* What is not for want of space does not cost the spare. */
+	assert_int_equal(state_append(s, t, "a", "i3", "x", NULL, NULL), 0);
+	logged_start();
+	fault_arm_call(FAULT_WRITE, 1, EIO);
+	assert_int_equal(store_flush(s), -1);
+	assert_int_equal(logged_times("makes room"), 0);
+	await_spare(0);
+	close_it();
+}
+
+/*
+ * No file can be made any more: sends are refused before anything breaks,
+ * deletions go on, a pass comes without being asked, and all is well again
+ * when there is space.
+ */
+static void
+deletes_on_a_full_disk(void **state)
+{
+	static char text[3000];
+	enum store_err err = STORE_OK;
+	char id[16];
+	uint64_t before;
+	int i, n;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	open_it(3600000, 16384);
+	for (n = 0; n < 40; n++) {
+		(void)snprintf(id, sizeof(id), "c%d", n);
+		assert_int_equal(state_create(s, t, id, NULL, NULL, NULL), 0);
+	}
+	await_spare(0);
+	fault_arm_forever(FAULT_OPENAT, 1, ENOSPC);
+	before = passes();
+	assert_int_equal(store_rotate(s), 0);
+	await_spare(ENOSPC);
+	await_passes(before + 1);
+	for (i = 0; i < 10 && err == STORE_OK; i++) {
+		(void)snprintf(id, sizeof(id), "i%d", i);
+		err = state_append(s, t, "c0", id, text, NULL, NULL);
+	}
+	assert_int_equal(err, STORE_FULL);
+	assert_true(i > 1);
+	err = STORE_OK;
+	for (i = 0; i < 50 && err == STORE_OK; i++) {
+		(void)snprintf(id, sizeof(id), "d%d", i);
+		err = state_create(s, t, id, NULL, NULL, NULL);
+	}
+	assert_int_equal(err, STORE_FULL);
+	assert_int_equal(store_rotate(s), -1);
+	assert_int_equal(errno, ENOSPC);
+	for (n = 1; n <= 5; n++) {
+		(void)snprintf(id, sizeof(id), "c%d", n);
+		assert_int_equal(state_delete(s, t, id, NULL), STORE_OK);
+	}
+	assert_int_equal(store_health(s), STORE_OK);
+	assert_int_equal(store_flush(s), -1);
+	fault_disarm();
+	copy_is_whole();
+	create_soon("new", NULL, NULL);
+	assert_int_equal(store_flush(s), 0);
+	copy_is_whole();
+	close_it();
+}
+
+static void
+counts(void **state)
+{
+	struct flush_stats st;
+
+	(void)state;
+	open_it(3600000, 65536);
+	assert_int_equal(store_flush(s), 0);
+	st = figures();
+	assert_int_equal(st.lag_ms, 0);
+	assert_in_range(sys_now_ms() - st.ok_at, 0, 60000);
+	assert_int_equal(histogram_count(&st.duration_ms), 1);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	usleep(20 * 1000);
+	assert_int_equal(state_create(s, t, "b", NULL, NULL, NULL), 0);
+	assert_in_range(figures().lag_ms, 20, 60000);
+	/* The oldest of what stays counts, from its first change on. */
+	fault_arm_call(FAULT_FSYNC, 1, EIO);
+	assert_int_equal(store_flush(s), -1);
+	assert_in_range(figures().lag_ms, 20, 60000);
+	assert_int_equal(passes(), 2);
+	assert_int_equal(figures().ok_at, st.ok_at);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(figures().lag_ms, 0);
+	close_it();
+}
+
 static int
 setup(void **state)
 {
@@ -617,6 +1003,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	logged_stop();
 	fault_disarm();
 	state_remove(dir);
 	state_remove(copy);
@@ -642,6 +1029,14 @@ main(void)
 		TEST(races),
 		TEST(by_itself),
 		TEST(dirty_again),
+		TEST(bad_stops_no_other),
+		TEST(backs_off),
+		TEST(retries_alone),
+		TEST(broken_journal),
+		TEST(breaks_meanwhile),
+		TEST(uses_the_reserve),
+		TEST(deletes_on_a_full_disk),
+		TEST(counts),
 	};
 
 	fault_init();

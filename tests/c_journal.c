@@ -21,6 +21,7 @@
 #include "store/segment.h"
 #include "store/sys.h"
 #include "tests/fault.h"
+#include "tests/logged.h"
 #include "tests/nomem.h"
 #include "tests/tempdir.h"
 
@@ -1032,38 +1033,6 @@ large_spare(void **state)
 	assert_int_equal(tempdir_count(dir), 0);
 }
 
-/* What stands on standard error is in a file meanwhile. */
-static int saved_stderr = -1, log_fd = -1;
-
-static void
-log_begin(void)
-{
-	saved_stderr = dup(2);
-	log_fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
-	assert_true(saved_stderr >= 0 && log_fd >= 0);
-	assert_int_equal(dup2(log_fd, 2), 2);
-}
-
-/* How many lines held part, of all that were written? */
-static int
-log_end(const char *part)
-{
-	static char text[65536];
-	const char *p;
-	ssize_t n;
-	int lines = 0;
-
-	dup2(saved_stderr, 2);
-	close(saved_stderr);
-	n = pread(log_fd, text, sizeof(text) - 1, 0);
-	close(log_fd);
-	assert_true(n >= 0);
-	text[n] = '\0';
-	for (p = text; (p = strstr(p, part)) != NULL; p++)
-		lines++;
-	return (lines);
-}
-
 /*
  * None can be made: said once, tried again, and the committer makes its own
  * as far as it can; said once more when it works.
@@ -1077,7 +1046,7 @@ spare_fails(void **state)
 	int i;
 
 	(void)state;
-	log_begin();
+	logged_start();
 	fault_arm_forever(FAULT_OPENAT, 1, EIO);
 	opens = fault_count(FAULT_OPENAT);
 	assert_int_equal(append(j, 0, 1), 1);
@@ -1100,7 +1069,7 @@ spare_fails(void **state)
 		await_durable(j, (uint64_t)i);
 	}
 	assert_int_equal(journal_close(j), 0);
-	assert_int_equal(log_end("spare segment"), 2);
+	assert_int_equal(logged_times("spare segment"), 2);
 	assert_true(count_segments() >= 8);
 	assert_int_equal(disk.nrecords, 9);
 }
@@ -1308,7 +1277,7 @@ gives_the_reserve(void **state)
 		assert_int_equal(journal_wait(j, (uint64_t)i), 0);
 		await_spare(j, 0);
 	}
-	log_begin();
+	logged_start();
 	assert_int_equal(tempdir_count(dir), 4);
 	assert_true(journal_give_reserve(j));
 	assert_int_equal(tempdir_count(dir), 3);
@@ -1336,7 +1305,7 @@ gives_the_reserve(void **state)
 	journal_retire(j, 2, 0);
 	await_spare(j, 0);
 	assert_int_equal(fault_count(FAULT_OPENAT), opens + 1);
-	assert_int_equal(log_end("spare segment"), 4);
+	assert_int_equal(logged_times("spare segment"), 4);
 	assert_int_equal(journal_close(j), 0);
 	assert_int_equal(count_segments(), 3);
 }
@@ -1382,7 +1351,7 @@ keeps_less(void **state)
 		assert_int_equal(journal_wait(j, (uint64_t)i), 0);
 	}
 	await_spare(j, 0);
-	log_begin();
+	logged_start();
 	/* Eight and the spare: just enough. */
 	blocks_free = 40 + 9;
 	journal_retire(j, 7, 3600000);
@@ -1414,7 +1383,7 @@ keeps_less(void **state)
 	journal_retire(j, 7, 3600000);
 	journal_stats(j, &stats);
 	assert_int_equal(stats.keep_ms, 3600000);
-	assert_int_equal(log_end("the disk has"), 2);
+	assert_int_equal(logged_times("the disk has"), 2);
 	assert_int_equal(journal_close(j), 0);
 	sys = real;
 }
@@ -1543,6 +1512,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	logged_stop();
 	fault_disarm();
 	disk_forget();
 	tempdir_close(dir);

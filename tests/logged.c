@@ -75,3 +75,27 @@ logged_has_not(const char *text)
 	if (strstr(last, text) != NULL)
 		fail_msg("\"%s\" is in the log", text);
 }
+
+size_t
+logged_times(const char *text)
+{
+	const char *p;
+	size_t n = 0;
+
+	if (kept != NULL) {
+		free(last);
+		last = take();
+	}
+	assert_non_null(last);
+	for (p = last; (p = strstr(p, text)) != NULL; p++)
+		n++;
+	return (n);
+}
+
+void
+logged_stop(void)
+{
+
+	if (kept != NULL)
+		free(take());
+}

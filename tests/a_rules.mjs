@@ -302,10 +302,11 @@ test('every function that writes to the store stands in the table of write ' +
 	assert.deepEqual([...named].sort(), [...real.keys()].sort());
 });
 
-test('README.md names both commands first, and the long kill -9 loop', () => {
+test('README.md names both commands first, and the long loops', () => {
 	const readme = read('README.md');
 	const at = readme.indexOf('conf/quickstart');
 	assert.ok(at >= 0 && at < 3000, 'conf/quickstart');
 	assert.ok(readme.includes('tests/all'), 'tests/all');
-	assert.ok(readme.includes('tests/kill9'), 'tests/kill9');
+	for (const loop of ['tests/kill9', 'tests/livebackup'])
+		assert.ok(readme.includes(loop), loop);
 });

@@ -16,6 +16,11 @@
  *	   or one asked for since.
  *	6. What a reader was ever shown is there (promise 2), unless deleted.
  *	7. A question to recall stands with its answer behind it, or not at all.
+ *	8. The list names each of them once, and nothing else.
+ *
+ * A copy of the store that was begun at some moment is held to what was
+ * acknowledged and observed by then; what came later may be there as well.
+ * Moments are those of performance.now(), Infinity for never.
  */
 import assert from 'node:assert/strict';
 import { refused, sleep } from './harness.mjs';
@@ -30,13 +35,26 @@ class Conversation {
 		this.id = id;
 		this.owner = owner;		/* writer, or null: shared */
 		this.batches = [];
-		this.deleted = new Map();	/* item id -> acked? */
+		this.made = performance.now();
+		this.deleted = new Map();	/* item id -> acked when */
 		this.titles = [];		/* { title, acked } in order */
-		this.gone = 'no';		/* 'no', 'asked', 'acked' */
-		this.seen = new Set();		/* item ids readers were shown */
+		this.isDoomed = false;		/* its deletion was asked for */
+		this.gone = Infinity;		/* and acknowledged */
+		this.seen = new Map();		/* item id -> first shown when */
+		this.changed = this.made;
+		this.isChanged = true;
+	}
+
+	/* Something of it is about to be, or was, changed. */
+	touch()
+	{
+		this.changed = performance.now();
 		this.isChanged = true;
 	}
 }
+
+/* Was it so for certain when a copy was begun? */
+const was = (when, at) => when < Infinity && when <= at;
 
 export class World {
 	constructor(it)
@@ -50,7 +68,7 @@ export class World {
 		this.busy = 0;
 		this.counts = { acked: 0, unknown: 0, retries: 0, repeats: 0,
 			asked: 0, creates: 0, deletes: 0, reads: 0 };
-		this.listed = new Set();	/* conversations readers saw */
+		this.listed = new Map();	/* what readers saw -> when */
 		this.failure = null;
 	}
 
@@ -77,7 +95,8 @@ export class World {
 			const r = await this.attempt(method, target,
 			    { body, headers });
 			if (r !== null) {
-				this.remember({ method, target, body, headers, r });
+				this.remember({ method, target, body, headers, r,
+					acked: performance.now() });
 				return (r);
 			}
 			this.counts.retries++;
@@ -98,7 +117,7 @@ export class World {
 		const r = await this.insist('POST', '/conversations',
 		    { title: 'first' });
 		const c = new Conversation(r.json.id, owner);
-		c.titles.push({ title: 'first', acked: true });
+		c.titles.push({ title: 'first', acked: c.made });
 		this.all.push(c);
 		this.counts.creates++;
 		return (c);
@@ -116,7 +135,7 @@ export class World {
 		const batch = { n, size, ids: null, sent: performance.now(),
 			acked: Infinity };
 		c.batches.push(batch);
-		c.isChanged = true;
+		c.touch();
 		const target = `/conversations/${c.id}/items`;
 		const r = isKeyed ? await this.insist('POST', target, body) :
 		    await this.attempt('POST', target, { body });
@@ -137,7 +156,7 @@ export class World {
 		const batch = { n, size: 1, ids: null, answer: null,
 			sent: performance.now(), acked: Infinity };
 		c.batches.push(batch);
-		c.isChanged = true;
+		c.touch();
 		const r = await this.insist('POST', '/responses', { model: 'recall',
 			conversation: c.id, input: `${writer}.${n}.0/1` });
 		batch.acked = performance.now();
@@ -152,29 +171,29 @@ export class World {
 		if (known.length === 0)
 			return;
 		const id = pick(known);
-		c.deleted.set(id, false);
-		c.isChanged = true;
+		c.deleted.set(id, Infinity);
+		c.touch();
 		await this.insist('DELETE', `/conversations/${c.id}/items/${id}`);
-		c.deleted.set(id, true);
+		c.deleted.set(id, performance.now());
 		this.counts.deletes++;
 	}
 
 	async rename(c)
 	{
-		const t = { title: `title ${++serial}`, acked: false };
+		const t = { title: `title ${++serial}`, acked: Infinity };
 		c.titles.push(t);
-		c.isChanged = true;
+		c.touch();
 		await this.insist('PATCH', `/conversations/${c.id}`,
 		    { title: t.title });
-		t.acked = true;
+		t.acked = performance.now();
 	}
 
 	async remove(c)
 	{
-		c.gone = 'asked';
-		c.isChanged = true;
+		c.isDoomed = true;
+		c.touch();
 		await this.insist('DELETE', `/conversations/${c.id}`);
-		c.gone = 'acked';
+		c.gone = performance.now();
 		this.counts.deletes++;
 	}
 
@@ -200,6 +219,8 @@ export class World {
 					await this.removeItem(own);
 				else if (dice < 0.92)
 					await this.rename(own);
+				else if (dice < 0.93)
+					await this.repeat(1);
 				else if (own.batches.length > 40) {
 					if (chance(0.5))
 						await this.remove(own);
@@ -218,12 +239,15 @@ export class World {
 			const c = pick(this.shared);
 			const items = this.isPaused ? null : await this.attempt(
 			    'GET', `/conversations/${c.id}/items?limit=20`);
+			const now = performance.now();
 			for (const i of items?.json.data ?? [])
-				c.seen.add(i.id);
+				if (!c.seen.has(i.id))
+					c.seen.set(i.id, now);
 			const list = this.isPaused ? null : await this.attempt(
 			    'GET', '/conversations?limit=5&sort=created_at');
 			for (const l of list?.json.data ?? [])
-				this.listed.add(l.id);
+				if (!this.listed.has(l.id))
+					this.listed.set(l.id, performance.now());
 			this.counts.reads++;
 			await sleep(2);
 		}
@@ -278,31 +302,63 @@ export class World {
 		this.shared = [await this.create(null), await this.create(null)];
 	}
 
-	/** Check every conversation (or those changed since) in instance it. */
-	async verify({ it = this.it, all = false } = {})
+	/**
+	 * Check those conversations in instance it that were changed since the
+	 * last time, or all of them.  In a copy begun `at` that moment: those
+	 * changed since `since`.
+	 */
+	async verify({ it = this.it, all = false, at = Infinity, since = 0 } = {})
 	{
-		const known = new Set(this.all.map((c) => c.id));
-		for (const id of this.listed)
-			assert.ok(known.has(id), `OBSERVED and lost: ${id}`);
-		for (const c of this.all)
-			if (all || c.isChanged) {
-				await verifyConversation(it, c);
+		const known = [...this.all];
+		await this.verifyList(it, at);
+		for (const c of known) {
+			const isDue = at < Infinity ? c.changed >= since :
+			    c.isChanged;
+			if (all || isDue)
+				await verifyConversation(it, c, { at,
+					key: this.it.key });
+			if (at === Infinity)
 				c.isChanged = false;
-			}
+		}
+	}
+
+	/* Fact 8, and what readers saw in lists. */
+	async verifyList(it, at)
+	{
+		const listed = await listAll(it, this.it.key);
+		const known = new Map(this.all.map((c) => [c.id, c]));
+		for (const [id, when] of this.listed)
+			if (was(when, at))
+				assert.ok(known.has(id), `OBSERVED and lost: ${id}`);
+		for (const c of known.values()) {
+			assert.ok(!listed.has(c.id) || !was(c.gone, at),
+			    `deleted, yet listed: ${c.id}`);
+			assert.ok(listed.has(c.id) || c.isDoomed ||
+			    !was(c.made, at), `LOST from the list: ${c.id}`);
+		}
+		/* One may have been made whose reply had not come by then. */
+		if (at === Infinity)
+			for (const id of listed)
+				assert.ok(known.has(id), `listed, unknown: ${id}`);
 	}
 
 	/** Keyed requests sent again give their first outcome. */
-	async repeat(n, it = this.it)
+	async repeat(n, it = this.it, at = Infinity)
 	{
-		for (let i = 0; i < n && this.keyed.length > 0; i++) {
-			const k = pick(this.keyed);
+		const keyed = this.keyed.filter((k) => was(k.acked, at));
+		for (let i = 0; i < n && keyed.length > 0; i++) {
+			const k = pick(keyed);
 			const c = this.all.find((x) => k.target.includes(x.id) ||
 			    k.r.json.id === x.id || k.body?.conversation === x.id);
-			if (c !== undefined && c.gone !== 'no' &&
-			    (k.method !== 'DELETE' || k.target.includes('/items')))
+			const isOfDeleted = () => c?.isDoomed &&
+			    (k.method !== 'DELETE' || k.target.includes('/items'));
+			if (isOfDeleted())
 				continue;
 			const r = await it.req(k.method, k.target,
 			    { body: k.body, headers: k.headers, key: this.it.key });
+			/* Killed or deleted meanwhile. */
+			if (it === this.it && (r.status >= 500 || isOfDeleted()))
+				continue;
 			assert.equal(r.status, 200, `retry of ${k.method} ` +
 			    `${k.target}: ${r.text.slice(0, 300)}`);
 			if (k.target.endsWith('/items')) {
@@ -318,6 +374,25 @@ export class World {
 				assert.equal(r.json.id, k.r.json.id);
 			this.counts.repeats++;
 		}
+	}
+}
+
+/* The ids of all conversations. */
+async function listAll(it, key)
+{
+	const ids = new Set();
+	let after = '';
+	for (;;) {
+		const r = await it.req('GET', '/conversations?sort=created_at&' +
+		    `limit=1000${after}`, { key });
+		assert.equal(r.status, 200, r.text.slice(0, 300));
+		for (const c of r.json.data) {
+			assert.ok(!ids.has(c.id), `listed twice: ${c.id}`);
+			ids.add(c.id);
+		}
+		if (!r.json.has_more)
+			return (ids);
+		after = `&after=${r.json.last_id}`;
 	}
 }
 
@@ -338,69 +413,33 @@ async function readAll(it, c, key)
 	}
 }
 
-/* Facts 1 to 6 for one conversation. */
-export async function verifyConversation(it, c, key = it.key)
+/* Facts 1 to 7 for one conversation. */
+async function verifyConversation(it, c, { key, at })
 {
 	const where = (what) => `${c.id}: ${what}`;
 	const items = await readAll(it, c, key);
-	if (c.gone !== 'no') {
-		assert.ok(items === null || c.gone === 'asked',
-		    where('deleted, yet there'));
-		if (items === null)
-			return;
+	if (items === null) {
+		assert.ok(c.isDoomed || !was(c.made, at),
+		    where('LOST: an acknowledged conversation'));
+		return;
 	}
-	assert.ok(items !== null, where('an acknowledged conversation is lost'));
+	assert.ok(!was(c.gone, at), where('deleted, yet there'));
 
 	const place = new Map();
 	items.forEach((item, i) => {
 		assert.ok(!place.has(item.id), where(`twice: ${item.id}`));
 		place.set(item.id, i);
 	});
+	const found = batchesOf(items, where);
 	let answers = 0;
-	const found = new Map();	/* batch number -> [{ index, place }] */
-	items.forEach((item, i) => {
-		if (item.role === 'assistant')
-			return;
-		const m = /^\d+\.(\d+)\.(\d+)\/(\d+)/.exec(item.content[0].text);
-		assert.ok(m !== null, where(`foreign item ${item.id}`));
-		if (!found.has(Number(m[1])))
-			found.set(Number(m[1]), []);
-		found.get(Number(m[1])).push({ index: Number(m[2]), place: i,
-			id: item.id });
-	});
 	for (const b of c.batches) {
 		const got = found.get(b.n) ?? [];
 		found.delete(b.n);
-		if (b.ids !== null) {
-			b.ids.forEach((id, k) => {
-				const at = place.get(id);
-				if (c.deleted.get(id) === true)
-					assert.equal(at, undefined,
-					    where(`${id} deleted, yet there`));
-				else if (!c.deleted.has(id)) {
-					assert.ok(at !== undefined, where(
-					    `LOST: acknowledged item ${id}`));
-					assert.ok(got.some((g) => g.index === k &&
-					    g.place === at), where(
-					    `${id} has another's text`));
-				}
-			});
-			assert.ok(got.length <= b.size, where(`DOUBLED: ${b.n}`));
-		} else
-			assert.ok(got.length === 0 || got.length === b.size,
-			    where(`PARTIAL: ${got.length} of ${b.size} of ${b.n}`));
-		got.forEach((g, k) => {
-			if (k === 0)
-				return;
-			assert.equal(g.place, got[k - 1].place + 1,
-			    where(`batch ${b.n} is torn apart`));
-			assert.ok(g.index > got[k - 1].index,
-			    where(`batch ${b.n} is out of order`));
-		});
+		verifyBatch(c, b, got, place, at, where);
 		b.place = got.length === 0 ? -1 : got[0].place;
 		if (b.answer === undefined)
 			continue;
-		assert.ok(b.answer === null || b.place >= 0,
+		assert.ok(!was(b.acked, at) || b.place >= 0,
 		    where(`LOST: acknowledged question ${b.n}`));
 		if (b.place >= 0) {
 			const answer = items[b.place + 1];
@@ -421,13 +460,62 @@ export async function verifyConversation(it, c, key = it.key)
 		assert.ok(b.acked >= latest, where(`REORDERED: batch ${b.n}`));
 		latest = Math.max(latest, b.sent);
 	}
-	for (const id of c.seen)
-		assert.ok(place.has(id) || c.deleted.has(id),
+	for (const [id, when] of c.seen)
+		assert.ok(place.has(id) || c.deleted.has(id) || !was(when, at),
 		    where(`OBSERVED and lost: ${id}`));
 
 	const head = await it.req('GET', `/conversations/${c.id}`, { key });
 	assert.equal(head.json.item_count, items.length, where('item_count'));
-	const last = c.titles.findLastIndex((t) => t.acked);
-	assert.ok(c.titles.slice(last).some((t) =>
+	const last = c.titles.findLastIndex((t) => was(t.acked, at));
+	assert.ok(c.titles.slice(Math.max(last, 0)).some((t) =>
 	    t.title === head.json.title), where(`title ${head.json.title}`));
+}
+
+/* What was found of each batch: its number -> [{ index, place, id }]. */
+function batchesOf(items, where)
+{
+	const found = new Map();
+	items.forEach((item, i) => {
+		if (item.role === 'assistant')
+			return;
+		const m = /^\d+\.(\d+)\.(\d+)\/(\d+)/.exec(item.content[0].text);
+		assert.ok(m !== null, where(`foreign item ${item.id}`));
+		if (!found.has(Number(m[1])))
+			found.set(Number(m[1]), []);
+		found.get(Number(m[1])).push({ index: Number(m[2]), place: i,
+			id: item.id });
+	});
+	return (found);
+}
+
+/* Facts 1 to 3, and 5, for one batch of which got was found. */
+function verifyBatch(c, b, got, place, at, where)
+{
+	assert.ok(got.length <= b.size, where(`DOUBLED: ${b.n}`));
+	got.forEach((g, k) => {
+		if (k === 0)
+			return;
+		assert.equal(g.place, got[k - 1].place + 1,
+		    where(`batch ${b.n} is torn apart`));
+		assert.ok(g.index > got[k - 1].index,
+		    where(`batch ${b.n} is out of order`));
+	});
+	if (b.ids === null) {
+		assert.ok(got.length === 0 || got.length === b.size,
+		    where(`PARTIAL: ${got.length} of ${b.size} of ${b.n}`));
+		return;
+	}
+	b.ids.forEach((id, k) => {
+		const i = place.get(id);
+		if (i !== undefined) {
+			assert.ok(!was(c.deleted.get(id) ?? Infinity, at),
+			    where(`${id} deleted, yet there`));
+			assert.ok(got.some((g) => g.index === k && g.place === i),
+			    where(`${id} has another's text`));
+		} else if (!c.deleted.has(id)) {
+			assert.ok(!was(b.acked, at),
+			    where(`LOST: acknowledged item ${id}`));
+			assert.equal(got.length, 0, where(`PARTIAL: ${b.n}`));
+		}
+	});
 }

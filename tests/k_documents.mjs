@@ -11,7 +11,6 @@ import { start, ok, refused, user, text, until, must, scratch, sleep, parallel,
 	run, patience } from './harness.mjs';
 import { checkDocument, documentOf, documents, segments } from
     './documents.mjs';
-import { World } from './crash.mjs';
 
 const slow = 'flush_interval = "1h"\n';
 
@@ -395,56 +394,6 @@ withInstance('limits of the configuration are those in force',
 	    { code: 'request_too_large' });
 	ok(await send(Array(3).fill(user('x'))));
 	ok(await send([user('x'.repeat(15_000))]));
-});
-
-/* --- copies ---------------------------------------------------------------- */
-
-withInstance('a copy made while writers write opens and holds what was ' +
-    'acknowledged before it began', { include: 'flush_interval = "200ms"\n' +
-    'journal_segment = "256K"\njournal_limit = "1M"\n' }, async (it) => {
-	const world = new World(it);
-	await world.begin(6, 0);
-	for (const how of [['cp', '-r'], ['tar'], ['cp', '-a']]) {
-		await sleep(400);
-		world.check();
-		const known = world.all.filter((c) => c.gone === 'no').map((c) => ({
-			id: c.id, ids: c.batches.flatMap((b) => b.ids ?? [])
-			    .filter((id) => !c.deleted.has(id)) }));
-		const dir = scratch();
-		const copy = path.join(dir, 'store');
-		if (how[0] === 'tar') {
-			fs.mkdirSync(copy);
-			/* tar says 1 when a file changed under it. */
-			run(['sh', '-c', 'tar -C "$1" -cf - . | tar -C "$2" -xf -',
-			    'sh', it.store, copy]);
-		} else
-			run([...how, it.store, copy]);
-		const doomed = new Set(world.all.flatMap((c) => c.gone === 'no' ?
-		    [...c.deleted.keys()] : [c.id, ...c.deleted.keys()]));
-		await on(copy, it.key, async (twin) => {
-			for (const c of known) {
-				if (doomed.has(c.id))
-					continue;
-				const got = new Set();
-				let after = '';
-				for (;;) {
-					const p = ok(await twin.req('GET',
-					    `/conversations/${c.id}/items?order=asc` +
-					    `&limit=1000${after}`));
-					p.data.forEach((i) => got.add(i.id));
-					if (!p.has_more)
-						break;
-					after = `&after=${p.last_id}`;
-				}
-				for (const id of c.ids)
-					assert.ok(got.has(id) || doomed.has(id),
-					    `${how[0]}: ${id} of ${c.id}`);
-			}
-		}, { allow: [/torn|copy|gap|segment|journal/i] });
-		fs.rmSync(dir, { recursive: true });
-	}
-	await world.end();
-	await world.verify({ all: true });
 });
 
 withInstance('many conversations: a flush while senders send', {

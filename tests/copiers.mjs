@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { run, sleep } from './harness.mjs';
+import { build, must, run, sleep } from './harness.mjs';
 
 const random = (below) => Math.floor(Math.random() * below);
 
@@ -120,9 +120,22 @@ async function anyOrder(from, to, stops)
 const sh = (script, from, to, stops, statuses = [0]) =>
     command(['sh', '-c', script, 'sh', from, to], stops, statuses);
 
+/* A backup, and another against it: that one is opened. */
+async function backup(from, to, stops, it)
+{
+	const ctl = (...args) => command([path.join(build, 'rememberctl'), '-c',
+		it.conf, 'backup', ...args], stops / 2, [0]);
+	await ctl(`${to}.1`);
+	await ctl(`${to}.2`, '--against', `${to}.1`);
+	/* Both hold files of the store itself. */
+	must(['cp', '-a', `${to}.2`, to]);
+	fs.rmSync(`${to}.1`, { recursive: true });
+	fs.rmSync(`${to}.2`, { recursive: true });
+}
+
 /**
- * Name -> copy(from, to, stops): `to` is made; stops is how many ms the copier
- * rests on its way.
+ * Name -> copy(from, to, stops, it): `to` is made; stops is how many ms the
+ * copier rests on its way; it is the daemon that writes meanwhile.
  */
 export const copiers = {
 	'cp -r': (from, to, stops) =>
@@ -130,6 +143,7 @@ export const copiers = {
 	'cp -a': (from, to, stops) =>
 	    command(['cp', '-a', from, to], stops, [0, 1]),
 	'any order': anyOrder,
+	'rememberctl backup': backup,
 	tar: (from, to, stops) => sh('mkdir "$2" && { tar -C "$1" -cf - . || ' +
 	    '[ $? -eq 1 ]; } | tar -C "$2" -xf -', from, to, stops),
 	'documents, then journal': (from, to, stops) => sh('mkdir "$2" && ' +

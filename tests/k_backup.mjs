@@ -15,7 +15,7 @@ import { start, sleep, patience, scratch, ok, user, text, walk } from
 import { copiers } from './copiers.mjs';
 import { World } from './crash.mjs';
 
-const rounds = Number(process.env.BACKUP_ROUNDS ?? 12);
+const rounds = Number(process.env.BACKUP_ROUNDS ?? 10);
 const writers = Number(process.env.BACKUP_WRITERS ?? 8);
 
 /* A copier rests for several flushes and many segments, yet takes less than
@@ -75,7 +75,7 @@ async function copyOnce(world, twin, how, round)
 	const copy = path.join(dir, 'store');
 	const stops = round % 3 === 0 ? 0 : Math.random() * keep / 4;
 	const at = performance.now();
-	await copiers[how](world.it.store, copy, stops);
+	await copiers[how](world.it.store, copy, stops, world.it);
 	const took = performance.now() - at;
 	world.check();
 	assert.ok(took < keep * 0.9, `${how} took ${took} ms`);

@@ -169,6 +169,14 @@ take_gifts(struct worker *w)
 		conn_open(w, gift.fd, gift.is_control);
 }
 
+/* Told once: it may be the same at every event. */
+static void
+accept_failed(struct worker *w)
+{
+	if (log_begins(&w->told, errno))
+		log_warn("accept");
+}
+
 static void
 accept_some(struct worker *w, const struct listener *l)
 {
@@ -191,7 +199,7 @@ accept_some(struct worker *w, const struct listener *l)
 			reserve_give(w);
 		} else if (errno != EAGAIN && errno != EINTR &&
 		    errno != ECONNABORTED)
-			log_warn("accept");
+			accept_failed(w);
 		return;
 	}
 }

@@ -138,10 +138,13 @@ conn_open(struct worker *w, int fd, bool is_control)
 		goto fail;
 	TAILQ_INSERT_TAIL(&w->conns, c, entry);
 	counter_add(&w->tally->open, 1);
+	if (log_ends(&w->told))
+		log_info("connections are taken again");
 	return;
 
 fail:
-	log_warn("take a connection");
+	if (log_begins(&w->told, errno))
+		log_warn("take a connection");
 	if (c != NULL)
 		wire_free(c->wire);
 	free(c);

@@ -14,6 +14,7 @@
 #include "reply.h"
 #include "request.h"
 #include "store/lock.h"
+#include "store/log.h"
 #include "tally.h"
 #include "wire.h"
 #include "worker.h"
@@ -131,6 +132,7 @@ struct worker {
 	int64_t		 listen_again;	/* when not listening; INT64_MAX:
 					   not before the pool is open */
 	int64_t		 complain_again; /* that it is not */
+	struct log_told	 told;		/* why connections are not taken */
 	int		 reserve[2];	/* descriptors to live on when there
 					   are no more; -1: given back */
 

@@ -506,7 +506,7 @@ go_on(void)
 {
 	close_all();
 	collect();
-	simfs.is_stopped = false;
+	simfs.is_stopped = simfs.has_failed = false;
 	simfs.stop_mask = simfs.fail_mask = 0;
 }
 
@@ -567,143 +567,10 @@ simfs_reset(uint64_t seed)
 	simfs.limit = 0;
 	simfs.ncalls = simfs.ntrace = 0;
 	memset(simfs.count, 0, sizeof(simfs.count));
-	simfs.is_stopped = false;
+	simfs.is_stopped = simfs.has_failed = false;
 	simfs.stop_mask = simfs.fail_mask = 0;
 	simfs.root = inode_new(true, "");
 	lock_give(&simfs.lck);
-}
-
-/* --- copies of it ------------------------------------------------------- */
-
-/* The list of inodes and steps, taken out of the one disk there is. */
-struct simfs_image {
-	struct inode		*root;
-	struct inode_list	 inodes;
-	struct step_list	 steps;
-	uint64_t		 next_inode;
-};
-
-static void
-copy_inode(struct inode *from)
-{
-	struct inode *to = inode_new(from->is_dir, from->label);
-	struct unsynced *u, *mine;
-
-	to->number = from->number;
-	to->is_same = from->is_same;
-	bytes_copy(&to->cache, &from->cache);
-	bytes_copy(&to->disk, &from->disk);
-	TAILQ_FOREACH(u, &from->unsynced, entry) {
-		MUST((mine = malloc(sizeof(*u) + u->len)) != NULL);
-		memcpy(mine, u, sizeof(*u) + u->len);
-		TAILQ_INSERT_TAIL(&to->unsynced, mine, entry);
-	}
-	from->twin = to;
-}
-
-static void
-copy_names(struct name_list *to, const struct name_list *from)
-{
-	struct name *n;
-
-	TAILQ_FOREACH(n, from, entry)
-		names_set(to, n->name, n->inode->twin);
-}
-
-/* Fill the empty disk with twins of what is in the image. */
-static void
-copy_in(const struct simfs_image *image)
-{
-	struct inode *n;
-	struct step *s, *mine;
-	size_t size;
-
-	TAILQ_FOREACH(n, &image->inodes, entry)
-		copy_inode(n);
-	TAILQ_FOREACH(n, &image->inodes, entry) {
-		copy_names(&n->twin->names, &n->names);
-		copy_names(&n->twin->durable, &n->durable);
-	}
-	TAILQ_FOREACH(s, &image->steps, entry) {
-		size = sizeof(*s) + strlen(s->name) + 1;
-		MUST((mine = malloc(size)) != NULL);
-		memcpy(mine, s, size);
-		mine->dir = s->dir->twin;
-		mine->inode = s->inode != NULL ? s->inode->twin : NULL;
-		TAILQ_INSERT_TAIL(&simfs.steps, mine, entry);
-	}
-	simfs.root = image->root->twin;
-	simfs.next_inode = image->next_inode;
-	count_links();
-}
-
-/* Let the disk be what is in the image, and the other way round. */
-static void
-exchange(struct simfs_image *image)
-{
-	struct simfs_image was = { .root = simfs.root,
-	    .next_inode = simfs.next_inode };
-
-	TAILQ_INIT(&was.inodes);
-	TAILQ_INIT(&was.steps);
-	TAILQ_CONCAT(&was.inodes, &simfs.inodes, entry);
-	TAILQ_CONCAT(&was.steps, &simfs.steps, entry);
-	TAILQ_CONCAT(&simfs.inodes, &image->inodes, entry);
-	TAILQ_CONCAT(&simfs.steps, &image->steps, entry);
-	simfs.root = image->root;
-	simfs.next_inode = image->next_inode;
-	TAILQ_CONCAT(&image->inodes, &was.inodes, entry);
-	TAILQ_CONCAT(&image->steps, &was.steps, entry);
-	image->root = was.root;
-	image->next_inode = was.next_inode;
-}
-
-static struct simfs_image *
-image_new(void)
-{
-	struct simfs_image *image = calloc(1, sizeof(*image));
-
-	MUST(image != NULL);
-	TAILQ_INIT(&image->inodes);
-	TAILQ_INIT(&image->steps);
-	return (image);
-}
-
-struct simfs_image *
-simfs_save(void)
-{
-	struct simfs_image *image = image_new();
-
-	lock_take(&simfs.lck);
-	collect();
-	exchange(image);
-	copy_in(image);
-	/* The disk goes on as it was: with the files that are open. */
-	exchange(image);
-	lock_give(&simfs.lck);
-	return (image);
-}
-
-void
-simfs_load(const struct simfs_image *image)
-{
-	lock_take(&simfs.lck);
-	close_all();
-	clear();
-	copy_in(image);
-	go_on();
-	lock_give(&simfs.lck);
-}
-
-void
-simfs_image_free(struct simfs_image *image)
-{
-	lock_take(&simfs.lck);
-	exchange(image);
-	clear();
-	exchange(image);
-	lock_give(&simfs.lck);
-	free(image);
 }
 
 /* --- what is asked of it ------------------------------------------------ */
@@ -782,25 +649,68 @@ simfs_calls(unsigned mask)
 	return (n);
 }
 
+/* The folder of that path, or NULL. */
+static struct inode *
+folder_of(const char *path)
+{
+	struct inode *dir = simfs.root;
+	char copy[SIMFS_NAME], *word, *rest;
+
+	strlcpy(copy, path, sizeof(copy));
+	for (word = strtok_r(copy, "/", &rest); word != NULL && dir != NULL;
+	    word = strtok_r(NULL, "/", &rest))
+		dir = names_find(&dir->names, word);
+	return (dir);
+}
+
 size_t
 simfs_count(const char *path, const char *part)
 {
-	char copy[SIMFS_NAME], *word, *rest;
 	struct inode *dir;
 	struct name *e;
 	size_t n = 0;
 
-	strlcpy(copy, path, sizeof(copy));
 	lock_take(&simfs.lck);
-	dir = simfs.root;
-	for (word = strtok_r(copy, "/", &rest); word != NULL && dir != NULL;
-	    word = strtok_r(NULL, "/", &rest))
-		dir = names_find(&dir->names, word);
-	if (dir != NULL)
+	if ((dir = folder_of(path)) != NULL)
 		TAILQ_FOREACH(e, &dir->names, entry)
 			n += strstr(e->name, part) != NULL;
 	lock_give(&simfs.lck);
 	return (n);
+}
+
+/* Spoil the byte behind the n-th such text in b; false if there is none. */
+static bool
+spoil(struct bytes *b, const char *text, unsigned n)
+{
+	const size_t len = strlen(text);
+	char *p = b->p, *end = b->p + b->len;
+
+	do {
+		if ((p = memmem(p, (size_t)(end - p), text, len)) == NULL)
+			return (false);
+		p += len;
+	} while (--n > 0);
+	if (p == end)
+		return (false);
+	*p ^= 1;
+	return (true);
+}
+
+bool
+simfs_spoil(const char *path, const char *part, const char *text, unsigned n)
+{
+	struct inode *dir;
+	struct name *e;
+	bool is_done = false;
+
+	lock_take(&simfs.lck);
+	if ((dir = folder_of(path)) != NULL)
+		TAILQ_FOREACH(e, &dir->names, entry)
+			if (!is_done && strstr(e->name, part) != NULL)
+				is_done = spoil(&e->inode->cache, text, n) &&
+				    spoil(&e->inode->disk, text, n);
+	lock_give(&simfs.lck);
+	return (is_done);
 }
 
 void

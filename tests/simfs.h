@@ -70,7 +70,7 @@ void	 simfs_kill(void);
  */
 #define SIMFS_SHORT	(-1)
 void	 simfs_fail(unsigned mask, unsigned long n, int error, bool forever);
-/* Has it since it was armed? */
+/* Has it since it was armed, and the disk began or went on after an end? */
 bool	 simfs_has_failed(void);
 /* Writes that would bring all files above so many bytes fail with ENOSPC;
  * 0: no limit. */
@@ -79,14 +79,15 @@ void	 simfs_limit(size_t bytes);
 /* How many calls of mask were made since simfs_reset. */
 unsigned long	 simfs_calls(unsigned mask);
 
-/* Keep a copy of the disk, cache and all, with no file open; have it back. */
-struct simfs_image;
-struct simfs_image *simfs_save(void);
-void	 simfs_load(const struct simfs_image *);
-void	 simfs_image_free(struct simfs_image *);
-
 /* The names in a folder that hold part, "/" first in its path. */
 size_t	 simfs_count(const char *path, const char *part);
+
+/*
+ * Change the byte behind the n-th (from 1) such text in the first file of the
+ * folder whose name holds part and that has it.  Returns false if none has.
+ */
+bool	 simfs_spoil(const char *path, const char *part, const char *text,
+	    unsigned n);
 
 /* Write what the last calls were and what the last power cuts left, and between
  * them what the test had to say. */

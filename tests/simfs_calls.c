@@ -308,13 +308,14 @@ write_at(struct open_file *f, const void *buf, size_t len, size_t off,
 {
 	size_t fits = room(f->inode, off, len);
 
-	if (*error != 0)
+	if (*error == SIMFS_SHORT) {
+		fits = (fits + 1) / 2;
+		*error = 0;
+	} else if (*error != 0)
 		fits /= 2;
-	else if (fits == 0 && len > 0)
+	if (*error == 0 && fits == 0 && len > 0)
 		*error = ENOSPC;
 	file_write(f->inode, off, buf, fits);
-	if (*error == SIMFS_SHORT)
-		*error = fits > 0 ? 0 : EINTR;
 	return (*error == 0 ? (ssize_t)fits : -1);
 }
 

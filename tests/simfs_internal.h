@@ -49,7 +49,6 @@ struct inode {
 	int		 locked_by;	/* a descriptor, or 0 */
 	unsigned	 nopen;
 	unsigned	 nlink;		/* names in the cache */
-	struct inode	*twin;		/* while copied */
 	char		 label[64];	/* some name it had, for the trace */
 	/* A file's. */
 	struct bytes	 cache;

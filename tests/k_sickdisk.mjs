@@ -373,7 +373,8 @@ for (const [calls, error] of [['fsync', 'EIO'], ['write', 'ENOSPC'],
 			assert.ok(fs.existsSync(segment), 'the journal is held');
 			assert.ok(status().dirty > 0);
 		}
-		const said = lines();
+		/* A disk that is full for documents alone takes a new spare. */
+		const said = lines().filter((l) => !/spare .* makes room/.test(l));
 		/* Once, however often it is tried. */
 		assert.equal(said.length, 1, said.join('\n'));
 		for (const l of said)

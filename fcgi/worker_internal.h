@@ -109,7 +109,7 @@ struct exchange {
 	unsigned int	 rounds;	/* times it was cold */
 	int64_t		 busy_until;	/* BUSY: then 503 */
 	struct warm	*warm;		/* COLD: what the helper is at */
-	int64_t		 due;		/* PARKED, COLD: then it waits no more */
+	int64_t		 due;		/* PARKED, COLD: it waits no longer */
 	TAILQ_ENTRY(exchange) entry;	/* parked, busy or spare */
 	TAILQ_ENTRY(exchange) wait;	/* waiting */
 };

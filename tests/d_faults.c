@@ -1,8 +1,9 @@
 /*
  * Every system call of every write path fails in turn: once, and from then on,
- * with EIO, ENOSPC and EMFILE, interrupted, or done by half.  Nothing that was
- * acknowledged is lost, neither for the process that goes on nor for the next
- * one behind a power cut; and that one, without faults, writes all of it
+ * with EIO, ENOSPC and EMFILE, interrupted, or done by half; and so does every
+ * allocation of a flush (c_nomem and c_journal have the others).  Nothing that
+ * was acknowledged is lost, neither for the process that goes on nor for the
+ * next one behind a power cut; and that one, without faults, writes all of it
  * (promises 1 to 5 and 8).  See tests/witness.h and tests/simfs.h.
  */
 
@@ -17,7 +18,11 @@
 
 #include <cmocka.h>
 
+#include "tests/nomem.h"
 #include "tests/witness.h"
+
+/* In place of a system call an allocation fails. */
+#define NOMEM	(-2)
 
 /* What fails, how. */
 static const struct fault {
@@ -40,6 +45,7 @@ static const struct fault {
 	/* What cannot be read at all is damage: see c_recover. */
 	{ "EIO for ever", FAULT_ANY & ~(FAULT_READ | FAULT_OPENAT |
 	    FAULT_FSTAT), EIO, true },
+	{ "no memory", 0, NOMEM, false },
 };
 #define NFAULTS	(sizeof(faults) / sizeof(faults[0]))
 
@@ -282,6 +288,21 @@ aftermath(unsigned long n)
 	witness_close(true);
 }
 
+/* Returns false if there are fewer than n allocations. */
+static bool
+act_without_memory(const struct path *p, int n)
+{
+	/* Other threads write, so that who calls here allocates nothing. */
+	if (p->act != act_flush)
+		return (false);
+	witness.is_excused = true;
+	nomem_arm(n);
+	p->act();
+	nomem_disarm();
+	witness.is_excused = false;
+	return (nomem_fired());
+}
+
 /* The n-th call of the path fails.  Returns false if it has fewer. */
 static bool
 fail_one(const struct path *p, const struct fault *f, unsigned long n)
@@ -294,11 +315,15 @@ fail_one(const struct path *p, const struct fault *f, unsigned long n)
 	if (p->prepare != NULL)
 		p->prepare();
 	let_work((unsigned)n, 12);
-	simfs_fail(f->mask, n, f->error, f->forever);
 	is_checked = true;
-	p->act();
-	has_failed = simfs_has_failed();
-	simfs_fail(0, 0, 0, false);
+	if (f->error == NOMEM)
+		has_failed = act_without_memory(p, (int)n);
+	else {
+		simfs_fail(f->mask, n, f->error, f->forever);
+		p->act();
+		has_failed = simfs_has_failed();
+		simfs_fail(0, 0, 0, false);
+	}
 	aftermath(n);
 	if (witness_has_complaint()) {
 		witness_report("%s, call %lu: %s", p->name, n, f->name);

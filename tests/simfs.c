@@ -11,12 +11,17 @@
 
 struct simfs simfs = { .lck = LOCK_INITIALIZER(LOCK_LOG) };
 
-#define MUST(x)	do {							\
-	if (!(x)) {							\
-		fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);	\
-		abort();						\
-	}								\
-} while (0)
+/* A disk has its own memory: an allocation that a test lets fail is not its,
+ * and made again. */
+void *
+simfs_alloc(void *p, size_t size)
+{
+	void *q = realloc(p, size);
+
+	if (q == NULL && (q = realloc(p, size)) == NULL)
+		abort();
+	return (q);
+}
 
 /* splitmix64: the same numbers everywhere. */
 uint64_t
@@ -66,7 +71,7 @@ bytes_size(struct bytes *b, size_t len)
 {
 	if (len > b->size) {
 		b->size = len < 4096 ? 4096 : 2 * len;
-		MUST((b->p = realloc(b->p, b->size)) != NULL);
+		b->p = simfs_alloc(b->p, b->size);
 	}
 	if (len > b->len)
 		memset(b->p + b->len, 0, len - b->len);
@@ -118,7 +123,7 @@ names_set(struct name_list *l, const char *name, struct inode *inode)
 	struct name *n = find_name(l, name);
 
 	if (n == NULL && inode != NULL) {
-		MUST((n = malloc(sizeof(*n) + strlen(name) + 1)) != NULL);
+		n = simfs_alloc(NULL, sizeof(*n) + strlen(name) + 1);
 		strcpy(n->name, name);
 		n->inode = inode;
 		TAILQ_INSERT_TAIL(l, n, entry);
@@ -168,7 +173,7 @@ dir_set(struct inode *dir, const char *name, struct inode *inode)
 	if (inode != NULL)
 		inode->nlink++;
 	names_set(&dir->names, name, inode);
-	MUST((s = malloc(sizeof(*s) + strlen(name) + 1)) != NULL);
+	s = simfs_alloc(NULL, sizeof(*s) + strlen(name) + 1);
 	s->call = simfs.ncalls;
 	s->dir = dir;
 	s->inode = inode;
@@ -181,9 +186,9 @@ dir_set(struct inode *dir, const char *name, struct inode *inode)
 struct inode *
 inode_new(bool is_dir, const char *label)
 {
-	struct inode *n = calloc(1, sizeof(*n));
+	struct inode *n = simfs_alloc(NULL, sizeof(*n));
 
-	MUST(n != NULL);
+	memset(n, 0, sizeof(*n));
 	n->number = ++simfs.next_inode;
 	n->is_dir = is_dir;
 	n->is_same = true;
@@ -225,7 +230,7 @@ file_write(struct inode *n, size_t off, const void *p, size_t len)
 
 	if (len == 0)
 		return;
-	MUST((u = malloc(sizeof(*u) + len)) != NULL);
+	u = simfs_alloc(NULL, sizeof(*u) + len);
 	u->off = off;
 	u->len = len;
 	memcpy(u->data, p, len);

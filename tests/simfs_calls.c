@@ -627,9 +627,9 @@ sim_fdopendir(int fd)
 		dir = file_of(fd)->inode;
 		TAILQ_FOREACH(e, &dir->names, entry)
 			n++;
-		if ((l = calloc(1, sizeof(*l))) == NULL ||
-		    (l->names = calloc(n, sizeof(*l->names))) == NULL)
-			abort();
+		l = simfs_alloc(NULL, sizeof(*l));
+		memset(l, 0, sizeof(*l));
+		l->names = simfs_alloc(NULL, n * sizeof(*l->names));
 		l->fd = fd;
 		strlcpy(l->names[l->n++], ".", SIMFS_NAME);
 		strlcpy(l->names[l->n++], "..", SIMFS_NAME);

@@ -113,6 +113,9 @@ uint64_t simfs_random(uint64_t n);
 /* One line more for simfs_trace; lck is held. */
 void	 simfs_note(const char *fmt, ...) __printflike(1, 2);
 
+/* realloc that does not fail. */
+void	*simfs_alloc(void *p, size_t size);
+
 void	 bytes_put(struct bytes *, size_t off, const void *p, size_t len);
 void	 bytes_size(struct bytes *, size_t len);
 

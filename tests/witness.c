@@ -174,7 +174,7 @@ witness_begin(uint64_t seed)
 		clear_client(&witness.clients[i], i);
 	witness.options = state_options("/store");
 	witness.known = 0;
-	witness.is_spoilt = false;
+	witness.is_spoilt = witness.is_excused = false;
 }
 
 uint64_t
@@ -294,7 +294,8 @@ witness_item(unsigned item)
 bool
 witness_may_fail(void)
 {
-	return (simfs_is_stopped() || simfs_has_failed());
+	return (simfs_is_stopped() || simfs_has_failed() ||
+	    witness.is_excused);
 }
 
 static struct facts *

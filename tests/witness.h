@@ -66,6 +66,7 @@ struct witness {
 	struct store	*s;
 	uint64_t	 known;		/* every lsn up to it was durable for
 					   somebody */
+	bool		 is_excused;	/* the test planted what may fail */
 	bool		 is_spoilt;	/* the test did harm to something, so
 					   that files may be set aside */
 };

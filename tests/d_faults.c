@@ -137,20 +137,8 @@ static struct slot *spoilt;
 static void
 prepare_spoilt(void)
 {
-	char name[32];
-	int k;
-
 	prepare_closed();
-	for (k = 0; k < WITNESS_SLOTS; k++) {
-		(void)snprintf(name, sizeof(name), "conv_0_%d.json", k);
-		/* A tombstone has none. */
-		if (simfs_spoil("/store/tenants/tenant0/conversations", name,
-		    "\"items\":[", 1))
-			break;
-	}
-	assert_true(k < WITNESS_SLOTS);
-	spoilt = &a->slots[k];
-	witness.is_spoilt = spoilt->is_spoilt = true;
+	spoilt = witness_spoil(a);
 }
 
 static bool

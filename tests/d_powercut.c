@@ -256,6 +256,33 @@ flush(unsigned long n, uint64_t k)
 	return (is_last);
 }
 
+/*
+ * A damaged document is set aside, and there the start ends at its n-th call.
+ * It lies in its place or in quarantine/: its conversation is damaged, and
+ * never one that does not exist.
+ */
+static bool
+set_aside(unsigned long n, uint64_t k)
+{
+	bool is_last;
+
+	start();
+	work_quietly(12);
+	witness_close(true);
+	(void)witness_spoil(&witness.clients[0]);
+	simfs_stop_at(FAULT_ANY, n);
+	is_last = witness_open();
+	if (is_last) {
+		(void)witness_check();
+		is_last = !simfs_is_stopped();
+		witness_close(false);
+	}
+	end_here(k % 2 == 0, k);
+	start();
+	survives(k);
+	return (is_last);
+}
+
 /* Tell the story with its end at each place, some times. */
 static void
 tell(bool (*story)(unsigned long, uint64_t))
@@ -291,6 +318,13 @@ flush_ends(void **state)
 	tell(flush);
 }
 
+static void
+set_aside_ends(void **state)
+{
+	(void)state;
+	tell(set_aside);
+}
+
 /* --- ten thousand ------------------------------------------------------- */
 
 static unsigned long
@@ -322,6 +356,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_start_ends),
 		cmocka_unit_test(flush_ends),
+		cmocka_unit_test(set_aside_ends),
 		cmocka_unit_test(cuts),
 	};
 

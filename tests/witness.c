@@ -416,6 +416,22 @@ witness_append(struct client *c)
 	return (slot);
 }
 
+struct slot *
+witness_spoil(struct client *c)
+{
+	struct slot *slot = c->slots;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/store/tenants/%s/conversations",
+	    c->name);
+	/* A tombstone has no items. */
+	while (!simfs_spoil(path, slot->id, "\"items\":[", 1))
+		if (++slot == c->slots + WITNESS_SLOTS)
+			abort();
+	witness.is_spoilt = slot->is_spoilt = true;
+	return (slot);
+}
+
 void
 witness_delete(struct client *c, struct slot *slot)
 {

@@ -92,6 +92,8 @@ void	 witness_work(void *client);
 /* Append an item to the client's first conversation that is there, and wait
  * for it; which that is. */
 struct slot *witness_append(struct client *);
+/* Damage the document of one of the client's conversations: which. */
+struct slot *witness_spoil(struct client *);
 /* Delete one that may be damaged; once that is durable, it is not. */
 void	 witness_delete(struct client *, struct slot *);
 /* Wait until all changes are durable. */

@@ -287,7 +287,7 @@ read_again(const struct store_options *o, struct store *before)
 int
 readonly_open(const struct store_options *o, struct store **s_r)
 {
-	static const struct timespec pause = { 0, 20 * 1000 * 1000 };
+	static const struct timespec pause = { 0, 5 * 1000 * 1000 };
 	struct store *s = NULL;
 	int i;
 

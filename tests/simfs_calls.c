@@ -602,6 +602,32 @@ sim_fstatvfs(int fd, struct statvfs *st)
 	return (leave(0, error));
 }
 
+/* Owners and times are not kept. */
+static int
+sim_fchown(int fd, uid_t owner, gid_t group)
+{
+	int error;
+
+	(void)owner;
+	(void)group;
+	lock_take(&simfs.lck);
+	if ((error = enter(FAULT_FCHOWN)) == 0)
+		(void)file_of(fd);
+	return (leave(0, error));
+}
+
+static int
+sim_futimens(int fd, const struct timespec times[2])
+{
+	int error;
+
+	(void)times;
+	lock_take(&simfs.lck);
+	if ((error = enter(FAULT_FUTIMENS)) == 0)
+		(void)file_of(fd);
+	return (leave(0, error));
+}
+
 /* --- listings ----------------------------------------------------------- */
 
 /* What a DIR points to here: the names as they were when it was opened. */
@@ -691,6 +717,8 @@ static const struct sys simfs_table = {
 	.fdopendir = sim_fdopendir,
 	.readdir = sim_readdir,
 	.closedir = sim_closedir,
+	.fchown = sim_fchown,
+	.futimens = sim_futimens,
 };
 
 void

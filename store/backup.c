@@ -157,6 +157,8 @@ copy_identity(struct backup *b)
 		break;
 	}
 	log_err("backup: %s", IDENTITY_NAME);
+	/* Nobody may take it for whole. */
+	(void)sys->unlinkat(b->to, IDENTITY_NAME, 0);
 	return (-1);
 }
 
@@ -223,8 +225,10 @@ write_report(const struct backup *b, const struct backup_report *r)
 		errno = ENOMEM;
 	else
 		rc = atomicfile_write(b->to, BACKUP_NAME, out.data, out.len);
-	if (rc == -1)
+	if (rc == -1) {
 		log_err("backup: %s", BACKUP_NAME);
+		(void)sys->unlinkat(b->to, BACKUP_NAME, 0);
+	}
 	buf_fini(&out);
 	return (rc);
 }
@@ -253,7 +257,8 @@ check_stores(struct backup *b, struct backup_report *r)
 		return (-1);
 	}
 	/* Of another store it would say nothing. */
-	if (b->o->open != NULL && strcmp(b->o->store_id, r->store_id) == 0)
+	if (b->o->open != NULL && b->o->store_id != NULL &&
+	    strcmp(b->o->store_id, r->store_id) == 0)
 		b->open = b->o->open;
 	if (b->o->against == NULL)
 		return (0);

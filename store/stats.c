@@ -51,6 +51,8 @@ read_journal(struct store *s, struct store_stats *st)
 	st->lsn = journal_next(s->journal) - 1;
 	st->error = journal_error(s->journal);
 	st->segments = js.segments;
+	_Static_assert(sizeof(js.open) <= sizeof(st->open_segment),
+	    "a name is never cut");
 	strlcpy(st->open_segment, js.open, sizeof(st->open_segment));
 	st->records = js.records;
 	st->batches = js.batches;

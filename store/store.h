@@ -435,7 +435,7 @@ struct store_stats {
 	int64_t		 lag_ms;	/* age of the oldest change that stands
 					   in no document */
 	size_t		 segments;
-	char		 open_segment[24];	/* the journal's that is being
+	char		 open_segment[32];	/* the journal's that is being
 					   written; those before it never
 					   change */
 	size_t		 quarantined;	/* files set aside since the start; if

@@ -267,6 +267,9 @@ put_flush(struct prom *p, const struct store_stats *s)
 	prom_one(p, "rememberd_flush_failures_total", PROM_COUNTER,
 	    "Flushes after which a document was still to be written.",
 	    s->flush_failed, 1);
+	prom_one(p, "rememberd_failing_documents", PROM_GAUGE,
+	    "Documents that cannot be written; each is tried again.",
+	    s->failing, 1);
 	prom_one(p, "rememberd_documents_written_total", PROM_COUNTER,
 	    "Documents written by flushes.", s->written, 1);
 	prom_one(p, "rememberd_flush_lag_seconds", PROM_GAUGE,

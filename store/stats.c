@@ -76,6 +76,7 @@ read_flush(struct store *s, struct store_stats *st)
 	st->dirty = fs.dirty;
 	st->flush_ms = fs.duration_ms;
 	st->flush_failed = fs.failed;
+	st->failing = fs.failing;
 	st->written = fs.written;
 	st->lag_ms = fs.lag_ms;
 }

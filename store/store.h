@@ -431,6 +431,7 @@ struct store_stats {
 	int64_t		 copy_ms;	/* how long a copy may take now */
 	struct histogram flush_ms;	/* passes */
 	uint64_t	 flush_failed;	/* of them: something stayed dirty */
+	size_t		 failing;	/* documents that cannot be written */
 	uint64_t	 written;	/* documents */
 	int64_t		 lag_ms;	/* age of the oldest change that stands
 					   in no document */

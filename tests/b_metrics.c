@@ -266,7 +266,7 @@ the_store(void **state)
 		.tenants = 3, .tenants_open = 1, .conversations = 8,
 		.quarantined = 4, .reserve_error = EAGAIN, .kept_bytes = 99,
 		.kept_ms = 7001, .pending_ms = 2, .copy_ms = 3600000,
-		.flush_failed = 5, .written = 66, .lag_ms = -1 };
+		.flush_failed = 5, .failing = 7, .written = 66, .lag_ms = -1 };
 	histogram_add(&stats.sync_us, 1234);
 	histogram_add(&stats.batch_records, 3);
 	histogram_add(&stats.flush_ms, 1500);
@@ -288,6 +288,7 @@ the_store(void **state)
 	assert_line("rememberd_flush_duration_seconds_bucket{le=\"100\"} 1");
 	assert_line("rememberd_flush_failures_total 5");
 	assert_line("rememberd_documents_written_total 66");
+	assert_line("rememberd_failing_documents 7");
 	assert_line("rememberd_flush_lag_seconds 0");
 	stats.reserve_error = 0;
 	scrape();

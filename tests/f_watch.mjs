@@ -221,7 +221,9 @@ test('the journal and the flush are seen at work', async () => {
 	    one.value('rememberd_documents_written_total'));
 	assert.ok(two.value('rememberd_flush_duration_seconds_count') >
 	    one.value('rememberd_flush_duration_seconds_count'));
-	assert.equal(two.value('rememberd_flush_failures_total'), 0);
+	assert.equal(two.value('rememberd_flush_failures_total'),
+	    one.value('rememberd_flush_failures_total'));
+	assert.equal(two.value('rememberd_failing_documents'), 0);
 });
 
 /* However often it is tried, the log is told once; then, that it is over. */
@@ -232,15 +234,20 @@ test('documents that cannot be written are told of once', async (t) => {
 	const from = it.logText().length;
 	const said = (re) => it.logText().slice(from).split('\n').filter((l) =>
 	    re.test(l)).length;
+	const failures = async () => (await scrape()).value(
+	    'rememberd_flush_failures_total');
+	const before = await failures();
 	disk.ail({ part: '/conversations', error: 'EACCES' });
 	for (let i = 1; i <= 3; i++) {
 		it.ctl(['flush']);
-		await until(async () => (await scrape()).value(
-		    'rememberd_flush_failures_total') >= i, 15_000, 'a failure');
+		await until(async () => await failures() >= before + i, 15_000,
+		    'a failure');
 	}
 	it.allow(/flush: tenant \w+: write \S+; it stays in the journal/);
 	assert.equal(said(/level=(warn|error)/), 1);
-	assert.ok((await scrape()).value('rememberd_flush_lag_seconds') > 0);
+	const failing = await scrape();
+	assert.ok(failing.value('rememberd_flush_lag_seconds') > 0);
+	assert.ok(failing.value('rememberd_failing_documents') >= 3);
 	disk.heal();
 	it.ctl(['flush']);
 	await until(async () => (await scrape()).value(

@@ -283,6 +283,50 @@ set_aside(unsigned long n, uint64_t k)
 	return (is_last);
 }
 
+/*
+ * A damaged segment is set aside, by a link or a copy, before its journal
+ * goes; then the power does, at the n-th call of all that.  Its bytes are in
+ * one place or the other.
+ */
+static bool
+segment_set_aside(unsigned long n, uint64_t k)
+{
+	struct slot *slot = NULL;
+	bool is_last;
+	int i;
+
+	start();
+	work_quietly(12);
+	assert_int_equal(store_flush(witness.s), 0);
+	for (i = 0; i < 3; i++)
+		slot = witness_append(&witness.clients[0]);
+	/* The documents hold all of it: nothing else is set aside. */
+	if (k % 4 < 2)
+		assert_int_equal(store_flush(witness.s), 0);
+	simfs_stop();
+	witness_close(true);
+	simfs_kill();
+	witness_spoil_journal(slot);
+	simfs_stop_at(FAULT_ANY, n);
+	if ((is_last = witness_open())) {
+		(void)witness_check();
+		(void)store_flush(witness.s);
+		is_last = !simfs_is_stopped();
+		simfs_stop();
+		witness_close(false);
+	}
+	end_here(k % 2 == 0, k);
+	start();
+	/* And the .why beside it. */
+	if (simfs_count("/store/quarantine", "00000000000000") < 2)
+		witness_complain("the damaged segment is not set aside");
+	assert_int_equal(store_flush(witness.s), 0);
+	survives(k);
+	if (simfs_count("/store/quarantine", "00000000000000") < 2)
+		witness_complain("the damaged segment is gone");
+	return (is_last);
+}
+
 /* Tell the story with its end at each place, some times. */
 static void
 tell(bool (*story)(unsigned long, uint64_t))
@@ -325,6 +369,13 @@ set_aside_ends(void **state)
 	tell(set_aside);
 }
 
+static void
+segment_set_aside_ends(void **state)
+{
+	(void)state;
+	tell(segment_set_aside);
+}
+
 /* --- ten thousand ------------------------------------------------------- */
 
 static unsigned long
@@ -357,6 +408,7 @@ main(void)
 		cmocka_unit_test(first_start_ends),
 		cmocka_unit_test(flush_ends),
 		cmocka_unit_test(set_aside_ends),
+		cmocka_unit_test(segment_set_aside_ends),
 		cmocka_unit_test(cuts),
 	};
 

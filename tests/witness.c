@@ -432,6 +432,26 @@ witness_spoil(struct client *c)
 	return (slot);
 }
 
+static bool
+spoil_batch(unsigned n)
+{
+	return (simfs_spoil("/store/journal", "0000", "{\"lsn\":", n));
+}
+
+void
+witness_spoil_journal(struct slot *slot)
+{
+	unsigned n;
+
+	/* What is spoilt twice is not: so the last one is found. */
+	for (n = 100; !spoil_batch(n); n--)
+		if (n == 2)
+			abort();
+	if (!spoil_batch(n) || !spoil_batch(n - 1))
+		abort();
+	witness.is_spoilt = slot->is_spoilt = true;
+}
+
 void
 witness_delete(struct client *c, struct slot *slot)
 {

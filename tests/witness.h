@@ -94,6 +94,8 @@ void	 witness_work(void *client);
 struct slot *witness_append(struct client *);
 /* Damage the document of one of the client's conversations: which. */
 struct slot *witness_spoil(struct client *);
+/* Damage the last batch but one of the journal, a change of that slot. */
+void	 witness_spoil_journal(struct slot *);
 /* Delete one that may be damaged; once that is durable, it is not. */
 void	 witness_delete(struct client *, struct slot *);
 /* Wait until all changes are durable. */

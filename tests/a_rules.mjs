@@ -244,15 +244,15 @@ const writing = new RegExp('sys(?:_real\\.|->)(?:p?writev?|fsync|fdatasync|' +
     'sys_(?:writeall|pwritevall|opendir|lockfile)|' +
     'atomicfile_(?:write|put|sync))\\s*\\(', 'g');
 /* These write to an eventfd and to standard error, which are no store. */
-const noStore = ['waiter_fire', 'line_write'];
+const noStore = ['journal.c waiter_fire', 'log.c line_write'];
 
 /* Of those, what syncs, and what gives a file its name. */
 const syncing = /fsync|fdatasync|syncfs|atomicfile_|sys_opendir/;
 const naming = /renameat|\blinkat|atomicfile_(write|put)/;
 
 /*
- * The functions of store/ that write, and what they call to do so; but for
- * sys.c, which all of them call.
+ * The functions of store/ that write, as "FILE NAME", and what they call to do
+ * so; but for sys.c, which all of them call.
  */
 function writers()
 {
@@ -263,8 +263,10 @@ function writers()
 			const begun = /^(\w+)\(/.exec(line);
 			name = begun?.[1] ?? name;
 			for (const [call] of begun === null ?
-			    line.matchAll(writing) : [])
-				found.set(name, `${found.get(name) ?? ''} ${call}`);
+			    line.matchAll(writing) : []) {
+				const at = `${path.basename(f)} ${name}`;
+				found.set(at, `${found.get(at) ?? ''} ${call}`);
+			}
 		}
 	}
 	return (found);
@@ -282,8 +284,12 @@ test('every function that writes to the store stands in the table of write ' +
 		assert.deepEqual([...row.matchAll(/^\.It (.*):$/gm)].map((m) => m[1]),
 		    ['Written', 'Synced', 'Renamed', 'Acknowledged', 'On failure',
 			'In'], title);
+		let file;
 		const fns = [...row.slice(row.indexOf('.It In:')).matchAll(
-		    /^\.Fn (\w+)/gm)].map((m) => m[1]);
+		    /^\.(Pa|Fn) (\S+)/gm)].flatMap(([, macro, word]) => {
+			file = macro === 'Pa' ? word : file;
+			return (macro === 'Fn' ? [`${file} ${word}`] : []);
+		});
 		assert.ok(fns.length > 0, title);
 		fns.forEach((fn) => named.add(fn));
 		/* What it says of syncs and names is what those functions do. */

@@ -1,11 +1,16 @@
 #include <sys/eventfd.h>
 
+#include "store/sys.h"
 #include "worker_internal.h"
 
 /*
  * Who waits: for the journal (PARKED) until what he is to be told is durable,
  * or for a helper (COLD), and either no longer than request_timeout.
  */
+
+/* How long those that are answered together keep others from their turn: a
+ * list of the durable prefix may take its time, see list.c. */
+#define TURN_MS	10
 
 /* --- the lists ---------------------------------------------------------- */
 
@@ -87,6 +92,13 @@ give_up(struct exchange *ex)
 	exchange_run(ex);
 }
 
+/* Is it the connections' turn, after n of those that waited? */
+static bool
+is_over(const struct worker *w, int n)
+{
+	return (n == WAKE_MAX || sys_monotonic_ms() - w->now > TURN_MS);
+}
+
 void
 exchange_parked(struct worker *w)
 {
@@ -100,7 +112,7 @@ exchange_parked(struct worker *w)
 			exchange_want(w, ex->reply.lsn);
 			return;
 		}
-		if (n == WAKE_MAX) {
+		if (n > 0 && is_over(w, n)) {
 			(void)eventfd_write(w->wake.fd, 1);
 			return;
 		}
@@ -145,7 +157,7 @@ exchange_late(struct worker *w)
 	struct exchange *ex;
 	int n;
 
-	for (n = 0; n < WAKE_MAX; n++) {
+	for (n = 0; n == 0 || !is_over(w, n); n++) {
 		if ((ex = TAILQ_FIRST(&w->waiting)) == NULL ||
 		    ex->due > w->now)
 			return;

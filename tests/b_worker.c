@@ -55,6 +55,7 @@ static enum store_err health;
 static atomic_uint calls;		/* of route_dispatch */
 static atomic_uint warmed;		/* of store_warm */
 static atomic_bool is_warm, is_busy, is_shut;
+static atomic_uint calls_at_echo;	/* how many there had been */
 
 /* Move what is durable, or break, and wake whom it concerns. */
 static void
@@ -221,8 +222,8 @@ route_blocks(const struct request *req)
 	return (request_segment_is(req, 0, "blocks"));
 }
 
-/* /echo, /away, /blocks, /big/BYTES, /change/LSN, /read/LSN, /cold, /thaw/LSN
- * (cold, then read), /never, /busy */
+/* /echo, /away, /blocks, /big/BYTES, /change/LSN, /read/LSN, /slow/LSN (to read
+ * what is durable), /cold, /thaw/LSN (cold, then read), /never, /busy */
 enum api_verdict
 route_dispatch(struct request *req, struct reply *rep)
 {
@@ -230,11 +231,16 @@ route_dispatch(struct request *req, struct reply *rep)
 
 	calls++;
 	note_thread();
-	if (request_segment_is(req, 0, "away") || route_blocks(req))
-		while (is_shut)
-			usleep(1000);
 	if (req->nsegments > 1)
 		n = strtoull(req->segments[1].p, NULL, 10);
+	if (request_segment_is(req, 0, "echo"))
+		calls_at_echo = calls;
+	if (request_segment_is(req, 0, "slow") && shown(n) != n)
+		usleep(1000);
+	if (request_segment_is(req, 0, "away") || route_blocks(req) ||
+	    (request_segment_is(req, 0, "slow") && shown(n) != n))
+		while (is_shut)
+			usleep(1000);
 	if (request_segment_is(req, 0, "never"))
 		return (make_cold(req));
 	if ((request_segment_is(req, 0, "cold") ||
@@ -638,6 +644,37 @@ sync_hangs(void **state)
 	client_close(head);
 	client_close(refused);
 	client_close(more);
+}
+
+/* Many that are run again do not keep others from their turn. */
+static void
+run_again_in_turns(void **state)
+{
+	struct client *slow[50], *other = dial();
+	int i;
+
+	(void)state;
+	assert_served(other, "x");
+	for (i = 0; i < 50; i++) {
+		slow[i] = dial();
+		ask_with(slow[i], "GET", "/slow/4");
+	}
+	await(&calls, 51);
+	is_shut = true;
+	move(0, STORE_SICK);
+	/* One is being run, for longer than a turn. */
+	await(&calls, 52);
+	send_to(other, "/echo", "x");
+	usleep(30000);
+	is_shut = false;
+	assert_reply(other, 200, "x");
+	assert_true(calls_at_echo < 101);
+	for (i = 0; i < 50; i++) {
+		assert_reply(slow[i], 200, "x");
+		client_close(slow[i]);
+	}
+	assert_int_equal(calls, 102);
+	client_close(other);
 }
 
 /* Durable, but nobody was woken yet: what is known to be safe is said. */
@@ -1713,7 +1750,8 @@ main(void)
 		TEST(keep_alive), TEST(not_kept), TEST(one_byte_writes),
 		TEST(pipelined), TEST(parked_blocks_nobody),
 		TEST(parked_in_order), TEST(journal_breaks),
-		TEST(sync_hangs), TEST(late_but_durable),
+		TEST(sync_hangs), TEST(run_again_in_turns),
+		TEST(late_but_durable),
 		TEST(late_in_order), TEST(cold_for_long),
 		TEST(abort_while_parked), TEST(gone_while_parked),
 		TEST(large_bodies_go_away),

@@ -65,7 +65,7 @@ enum flushed {
 	FLUSHED_WRITTEN,	/* its folder is to be synced */
 	FLUSHED_NOTHING,	/* there was nothing to write */
 	FLUSHED_FAILED,		/* with errno set */
-	FLUSHED_LATER		/* the journal is broken, and lacks some of it */
+	FLUSHED_LATER		/* the broken journal lacks some of it */
 };
 
 /* One document written in this round, its folder not yet synced. */
@@ -90,7 +90,7 @@ struct round {
 	size_t		 n;
 	struct folder	 folders[FLUSH_ROUND];
 	size_t		 nfolders;
-	bool		 has_given;	/* in this pass: the spare was given up */
+	bool		 has_given;	/* the spare went, in this pass */
 };
 
 /* flush.c */

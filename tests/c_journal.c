@@ -677,6 +677,54 @@ every_call_fails_once(void **state)
 }
 
 /*
+ * From some call on all fail, until the disk is well again: what was
+ * acknowledged is there, what was only taken too, and everything goes on.
+ */
+static void
+every_call_fails_from_then_on(void **state)
+{
+	static const int errors[] = { EIO, ENOSPC, EROFS };
+	struct journal_options opt = { STORE, 1, 300, 65536, 0 };
+	struct journal *j;
+	uint64_t lsn, last;
+	int n, i, fd = tempdir_free_fd();
+	bool fired;
+
+	(void)state;
+	for (n = 8; ; n += 5) {
+		tempdir_empty(dir);
+		assert_int_equal(journal_open(dir, &opt, &j), 0);
+		await_spare(j, 0);
+		fault_arm_forever(FAULT_ANY, n - 7, errors[n % 3]);
+		for (i = 1, last = 0; i <= 6; i++) {
+			if ((lsn = append(j, 0, (int)last + 1)) == 0) {
+				assert_int_equal(errno, errors[n % 3]);
+				continue;
+			}
+			assert_int_equal(lsn, ++last);
+			if (journal_wait(j, lsn) == -1)
+				assert_int_equal(errno, errors[n % 3]);
+		}
+		journal_retire(j, 2, 0);
+		fired = fault_fired();
+		fault_disarm();
+		await_error(j, 0);
+		await_spare(j, 0);
+		assert_int_equal(append(j, 0, (int)last + 1), last + 1);
+		assert_int_equal(journal_close(j), 0);
+		assert_int_equal(tempdir_free_fd(), fd);
+		/* Files that could not be removed hold nothing. */
+		disk_read();
+		assert_int_equal(disk.last, last + 1);
+		for (lsn = 2; lsn <= last + 1; lsn++)
+			assert_record(lsn, 0, (int)lsn);
+		if (!fired)
+			break;
+	}
+	assert_true(n > 30);
+}
+
+/*
  * Any one allocation fails: an append is refused and uses no number, or the
  * committer tries again; what was taken becomes durable.
  */
@@ -808,6 +856,7 @@ open_segments(int n)
 		assert_int_equal(append(j, 0, i), i);
 		assert_int_equal(journal_wait(j, (uint64_t)i), 0);
 	}
+	await_spare(j, 0);
 	return (j);
 }
 
@@ -1305,8 +1354,8 @@ gives_the_reserve(void **state)
 	journal_retire(j, 2, 0);
 	await_spare(j, 0);
 	assert_int_equal(fault_count(FAULT_OPENAT), opens + 1);
-	assert_int_equal(logged_times("spare segment"), 4);
 	assert_int_equal(journal_close(j), 0);
+	assert_int_equal(logged_times("spare segment"), 4);
 	assert_int_equal(count_segments(), 3);
 }
 
@@ -1535,6 +1584,7 @@ main(void)
 		TEST(closes_broken),
 		TEST(close_drains),
 		TEST(every_call_fails_once),
+		TEST(every_call_fails_from_then_on),
 		TEST(every_allocation_fails_once),
 		TEST(raises),
 		TEST(raises_while_filling),

@@ -12,7 +12,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { isAlive, must, ok, patience, refused, run, sleep, start, text, until,
 	user } from './harness.mjs';
-import { checkDocument, documents } from './documents.mjs';
+import { checkDocument, documentOf, documents, segments } from
+    './documents.mjs';
 import { SmallDisk, noSmallDisk } from './smalldisk.mjs';
 
 const include = 'flush_interval = "1h"\njournal_segment = "256K"\n' +
@@ -278,7 +279,18 @@ limited('files may not grow at the start and at the end: no signal ends it',
 	assert.deepEqual(await texts(it, conv), ['kept', 'last']);
 });
 
-const descriptors = (it) => fs.readdirSync(`/proc/${it.pid}/fd`).length;
+const descriptors = (it) => fs.readdirSync(`/proc/${it.pid}/fd`);
+
+/* The lowest number that no descriptor has: what the limit is about. */
+function firstFree(it)
+{
+	const taken = new Set(descriptors(it).map(Number));
+	let n = 0;
+
+	while (taken.has(n))
+		n++;
+	return (n);
+}
 
 /* Ticks of processor time that the daemon has used, 1/100 s each. */
 function ticks(it)
@@ -301,7 +313,9 @@ limited('descriptors run out (RLIMIT_NOFILE): who is connected is served, and ' 
 	assert.equal(it.ctl(['flush']).status, 0);
 	await until(() => JSON.parse(it.ctl(['-j', 'status']).out).dirty === 0);
 
-	limit(it, 'nofile', descriptors(it) + 8);
+	/* And so is the next segment. */
+	await until(() => segments(it.store).length >= 2);
+	limit(it, 'nofile', firstFree(it) + 8);
 	const from = it.logText().length;
 	const crowd = Array.from({ length: 40 }, () => {
 		const s = net.connect(it.env.FCGI_SOCKET);
@@ -310,7 +324,14 @@ limited('descriptors run out (RLIMIT_NOFILE): who is connected is served, and ' 
 	});
 	await until(() => /accept paused/.test(it.logText().slice(from)),
 	    10_000, 'it is told that descriptors ran out');
-	/* Several segments are opened meanwhile, with what was kept back. */
+	/* None at all: documents are written with what was kept back. */
+	limit(it, 'nofile', firstFree(it));
+	ok(await one('POST', `/conversations/${conv}/items`,
+	    { items: [user('first')] }));
+	process.kill(it.pid, 'SIGUSR1');
+	await until(() => fs.readFileSync(documentOf(it.store, conv), 'utf8')
+	    .includes('"first"'), 15_000, 'the document');
+	/* And several segments are opened. */
 	const sent = [];
 	for (let i = 0; i < 40; i++) {
 		const word = `n${++serial}`;
@@ -334,6 +355,6 @@ limited('descriptors run out (RLIMIT_NOFILE): who is connected is served, and ' 
 	}, 20_000, 'a new connection is served');
 	limit(it, 'nofile', 1024);
 	const there = await texts(it, conv);
-	assert.deepEqual(there, ['kept', ...sent]);
+	assert.deepEqual(there, ['kept', 'first', ...sent]);
 	agent.destroy();
 });

@@ -57,9 +57,11 @@ class Conversation {
 const was = (when, at) => when < Infinity && when <= at;
 
 export class World {
-	constructor(it)
+	/** pace: how many ms a writer rests between two changes, on average. */
+	constructor(it, { pace = 0 } = {})
 	{
 		this.it = it;
+		this.pace = pace;
 		this.all = [];
 		this.shared = [];
 		this.keyed = [];		/* sample of accepted keyed requests */
@@ -201,12 +203,15 @@ export class World {
 	{
 		let own = await this.create(writer);
 		while (!this.isStopped) {
+			if (this.pace > 0)
+				await sleep(2 * this.pace * Math.random());
 			if (this.isPaused) {
 				await sleep(5);
 				continue;
 			}
 			this.busy++;
 			try {
+				await this.rotate();
 				const dice = Math.random();
 				const c = chance(0.6) ? pick(this.shared) : own;
 				if (dice < 0.5)
@@ -296,10 +301,17 @@ export class World {
 		this.check();
 	}
 
-	/** New shared conversations, so that none grows without end. */
+	/*
+	 * New shared conversations now and then, so that none grows without end
+	 * or meets once_limit.
+	 */
 	async rotate()
 	{
+		if (this.isRotating || this.shared[0].batches.length < 500)
+			return;
+		this.isRotating = true;
 		this.shared = [await this.create(null), await this.create(null)];
+		this.isRotating = false;
 	}
 
 	/**

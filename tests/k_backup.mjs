@@ -104,7 +104,7 @@ test(`${rounds} copies of a store under ${writers} writers`,
     { timeout: (60_000 + rounds * 20_000) * patience }, async () => {
 	const it = await start({ include });
 	const twin = await startTwin(it.key);
-	const world = new World(it);
+	const world = new World(it, { pace: 15 });
 	const began = Date.now();
 	const made = {};
 	let isKept = true;
@@ -116,9 +116,6 @@ test(`${rounds} copies of a store under ${writers} writers`,
 			const how = names[round % names.length];
 			await copyOnce(world, twin, how, round);
 			made[how] = (made[how] ?? 0) + 1;
-			/* Before once_limit is reached. */
-			if (round % 4 === 0)
-				await world.rotate();
 			if (round % 10 === 0 &&
 			    process.env.BACKUP_VERBOSE !== undefined)
 				console.log(`round ${round}: ` +

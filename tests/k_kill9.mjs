@@ -52,7 +52,7 @@ async function strike(it)
 	await it.restart();
 }
 
-const tinyRounds = Math.ceil(rounds / 5);
+const tinyRounds = Math.ceil(rounds / 10);
 
 for (const [name, n, more] of [['', rounds, include],
     [', tiny segments and endless flushes', tinyRounds, tiny]])
@@ -83,8 +83,6 @@ async function killed(rounds, include)
 				 */
 				await until(() => segments(it.store).length < 10,
 				    20_000, 'the journal is let go');
-				if (round % 20 === 0)
-					await world.rotate();
 				world.resume();
 				if (process.env.KILL_VERBOSE !== undefined)
 					console.log(`round ${round}: ` +

@@ -164,6 +164,25 @@ goes_to_another_tenant(void **state)
 	counts(1, 0, 0, 0, 1, 0);
 }
 
+/* What a hand or another program wrote is stored in the form of all items. */
+static void
+takes_white_space(void **state)
+{
+	static const char want[] =
+	    "{\"tenant\":\"acme\",\"conversation\":{\"id\":\"c1\","
+	    "\"created_at\":1,\"updated_at\":2,\"version\":1,\"user\":null,"
+	    "\"title\":null,\"metadata\":{\"a\":\"b c\"}},\"items\":["
+	    "{\"at\":1,\"item\":{\"id\":\"a\",\"t\":\"x  y\"}}]}\n";
+
+	(void)state;
+	import("", " {\"tenant\": \"acme\" , \"conversation\": {\"id\" :"
+	    "\"c1\", \"created_at\": 1, \"updated_at\":2, \"metadata\": "
+	    "{ \"a\": \"b c\" } }, \"items\": [ {\"item\": { \"id\" : "
+	    "\"a\", \"t\": \"x  y\" }, \"at\": 1 } ] } ");
+	counts(1, 1, 0, 0, 0, 1);
+	holds("acme", want);
+}
+
 static void
 tells_what_is_wrong(void **state)
 {
@@ -362,6 +381,7 @@ main(void)
 		TEST(refuses_impossible_numbers),
 		TEST(round_trip),
 		TEST(goes_to_another_tenant),
+		TEST(takes_white_space),
 		TEST(tells_what_is_wrong),
 		TEST(takes_parts),
 		TEST(passes_over_the_end),

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -167,7 +168,7 @@ line(uint64_t its_seed)
 
 /* --- stories ------------------------------------------------------------ */
 
-/* Seeds for what a cut leaves, at each place. */
+/* Seeds for what a cut leaves, at each place; a multiple of four. */
 #define STORY_CUTS	8
 
 static void
@@ -327,6 +328,43 @@ segment_set_aside(unsigned long n, uint64_t k)
 	return (is_last);
 }
 
+/*
+ * What is damaged is deleted; its tombstone is swept, and what lies in
+ * quarantine/ speaks for it no more, in that order on the disk too: it must not
+ * be damaged again.
+ */
+static bool
+release(unsigned long n, uint64_t k)
+{
+	struct slot *slot;
+	bool is_last;
+	int i;
+
+	witness.options.journal_segment = 4096;
+	start();
+	work_quietly(12);
+	witness_close(true);
+	slot = witness_spoil(&witness.clients[0]);
+	start();
+	witness_delete(&witness.clients[0], slot);
+	assert_false(slot->is_spoilt);
+	/* Into another segment: that of the deletion may go. */
+	for (i = 0; i < 10; i++)
+		(void)witness_append(&witness.clients[0]);
+	/* A tombstone goes once its millisecond is over. */
+	(void)usleep(2000);
+	simfs_stop_at(FAULT_ANY, n);
+	(void)store_flush(witness.s);
+	(void)store_flush(witness.s);
+	is_last = !simfs_is_stopped();
+	simfs_stop();
+	witness_close(true);
+	end_here(k % 2 == 0, k);
+	start();
+	survives(k);
+	return (is_last);
+}
+
 /* Tell the story with its end at each place, some times. */
 static void
 tell(bool (*story)(unsigned long, uint64_t))
@@ -336,7 +374,7 @@ tell(bool (*story)(unsigned long, uint64_t))
 	uint64_t k;
 
 	for (n = 1; !is_last; n++)
-		for (k = 0; k < STORY_CUTS; k++) {
+		for (k = n * STORY_CUTS; k < (n + 1) * STORY_CUTS; k++) {
 			begin_line(1);
 			witness.options.keep_ms = 0;
 			is_last = story(n, k);
@@ -376,6 +414,13 @@ segment_set_aside_ends(void **state)
 	tell(segment_set_aside);
 }
 
+static void
+release_ends(void **state)
+{
+	(void)state;
+	tell(release);
+}
+
 /* --- ten thousand ------------------------------------------------------- */
 
 static unsigned long
@@ -409,6 +454,7 @@ main(void)
 		cmocka_unit_test(flush_ends),
 		cmocka_unit_test(set_aside_ends),
 		cmocka_unit_test(segment_set_aside_ends),
+		cmocka_unit_test(release_ends),
 		cmocka_unit_test(cuts),
 	};
 

@@ -82,7 +82,7 @@ look_at(const char *dir)
 	}
 }
 
-/* --- the whole store -------------------------------------------------------- */
+/* --- the whole store ----------------------------------------------------- */
 
 static void
 on_file(void *arg)
@@ -173,7 +173,7 @@ restore_whole(struct restore *r, const struct conf *conf)
 	return (fflush(stdout) == EOF || r->has_damage ? -1 : 0);
 }
 
-/* --- a tenant, a conversation ------------------------------------------------- */
+/* --- a tenant, a conversation -------------------------------------------- */
 
 /* The keys go first: they count only for a tenant that is not there. */
 static int

@@ -158,7 +158,7 @@ send_body(struct feed *f)
 	return (rc);
 }
 
-/* --- a long conversation --------------------------------------------------- */
+/* --- a long conversation ------------------------------------------------- */
 
 /* What a line is cut into. */
 struct cut {
@@ -278,7 +278,7 @@ find_cut(struct cut *cut, const char *line, size_t len)
 	    cut->items.len > 2 && cut->items.p[0] == '[');
 }
 
-/* --- lines ------------------------------------------------------------------ */
+/* --- lines --------------------------------------------------------------- */
 
 int
 feed_line(struct feed *f, const char *line, size_t len)

@@ -342,7 +342,7 @@ backup_make(const struct backup_options *o, struct backup_report *r)
 	return (rc);
 }
 
-/* --- setting aside ---------------------------------------------------------- */
+/* --- setting aside ------------------------------------------------------- */
 
 int
 backup_set_aside(const char *store, char *aside, size_t size)

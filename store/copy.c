@@ -220,7 +220,7 @@ copy_file(struct copy *c, int from, int to, int earlier, const char *name)
 	return (rc);
 }
 
-/* --- folders ---------------------------------------------------------------- */
+/* --- folders ------------------------------------------------------------- */
 
 struct level {
 	struct copy	*copy;

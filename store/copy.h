@@ -38,7 +38,8 @@ struct copy {
 /*
  * Copy what is in folder from to folder to, whole, and sync it.  earlier is
  * an earlier copy of from, or -1: where may_link allows but the file system
- * does not, what is the same in it is linked from there.  Returns 0, or -1 with errno set and c->failed.
+ * does not, what is the same in it is linked from there.  Returns 0, or -1
+ * with errno set and c->failed.
  */
 int	 copy_tree(struct copy *, int from, int to, int earlier);
 

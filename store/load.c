@@ -69,8 +69,8 @@ passes_folder(const struct load *l, const char *sub)
 }
 
 int
-load_each_name(struct load *l, const char *sub, int (*visit)(const char *, void *),
-    void *arg)
+load_each_name(struct load *l, const char *sub,
+    int (*visit)(const char *, void *), void *arg)
 {
 	int rc;
 

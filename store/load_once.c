@@ -30,7 +30,8 @@ visit_name(const char *name, void *arg)
 	char **v;
 
 	if (atomicfile_is_temporary(name))
-		load_unlink_temporary(l->load->tenant->store, l->load->fd, name);
+		load_unlink_temporary(l->load->tenant->store, l->load->fd,
+		    name);
 	if (!document_is_once(name))
 		return (0);
 	if ((v = reallocarray(l->v, l->n + 1, sizeof(*v))) == NULL)

@@ -49,7 +49,7 @@ struct tenant {
 	bool		 is_damaged;		/* [t] tenant.json set aside */
 	bool		 is_held;		/* [t] damaged, a file of its
 						   own is in its place */
-	bool		 is_newer;		/* [t] held: of a later format */
+	bool		 is_newer;		/* [t] held: a later format */
 	bool		 exists;		/* [t] was created, really */
 	int64_t		 created_at;		/* [t] ms */
 	uint64_t	 created_lsn;		/* [t] of its creation, if

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -42,6 +43,7 @@ struct conf {
 	uint64_t	 journal_limit;		/* bytes */
 	uint64_t	 journal_segment;	/* bytes */
 	uint64_t	 disk_reserve;		/* bytes */
+	bool		 strict_recovery;	/* refuse to start on damage */
 
 	/* What a client may ask for. */
 	uint64_t	 max_body;		/* bytes */

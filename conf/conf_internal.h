@@ -43,7 +43,8 @@ enum conf_kind {
 	KIND_COUNT,		/* unsigned int */
 	KIND_SIZE,		/* uint64_t, bytes */
 	KIND_DURATION,		/* uint64_t, milliseconds */
-	KIND_LEVEL		/* int, enum log_level */
+	KIND_LEVEL,		/* int, enum log_level */
+	KIND_SWITCH		/* bool */
 };
 
 /* One option of the file, and the member of struct conf that it sets. */

@@ -41,6 +41,7 @@ const struct conf_option conf_options[] = {
 	OPTION(journal_limit, "64M", KIND_SIZE, 64 * KIB, TIB),
 	OPTION(journal_segment, "16M", KIND_SIZE, 64 * KIB, GIB),
 	OPTION(disk_reserve, "64M", KIND_SIZE, 0, TIB),
+	OPTION(strict_recovery, "off", KIND_SWITCH, 0, 0),
 	OPTION(max_body, "32M", KIND_SIZE, KIB, GIB),
 	OPTION(max_item, "8M", KIND_SIZE, KIB, GIB),
 	OPTION(max_items_per_request, "1000", KIND_COUNT, 1, 100000),
@@ -143,6 +144,9 @@ conf_option_expects(const struct conf_option *o, char *buf, size_t size)
 	case KIND_LEVEL:
 		strlcpy(buf, "error, warn, info or debug", size);
 		return;
+	case KIND_SWITCH:
+		strlcpy(buf, "on or off", size);
+		return;
 	case KIND_COUNT:
 	case KIND_SIZE:
 	case KIND_DURATION:
@@ -212,6 +216,9 @@ conf_option_set(const struct conf_option *o, struct conf *conf,
 			return (1);
 		*(int *)member = level;
 		return (0);
+	case KIND_SWITCH:
+		*(bool *)member = strcmp(value, "on") == 0;
+		return (strcmp(value, "on") != 0 && strcmp(value, "off") != 0);
 	case KIND_COUNT:
 	case KIND_SIZE:
 	case KIND_DURATION:
@@ -266,6 +273,8 @@ option_value(const struct conf_option *o, const struct conf *conf, char *buf,
 		for (i = 0; log_level_parse(levels[i]) != *(const int *)member;)
 			i++;
 		return (levels[i]);
+	case KIND_SWITCH:
+		return (*(const bool *)member ? "on" : "off");
 	case KIND_COUNT:
 	case KIND_SIZE:
 	case KIND_DURATION:

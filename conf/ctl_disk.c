@@ -27,6 +27,7 @@ ctl_store_open(const struct conf *conf)
 		.journal_limit = conf->journal_limit,
 		.journal_segment = conf->journal_segment,
 		.disk_reserve = conf->disk_reserve,
+		.strict_recovery = conf->strict_recovery,
 		.once_limit = conf->once_limit,
 	};
 	struct ctl_store *s;

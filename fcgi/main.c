@@ -298,6 +298,7 @@ open_store(struct daemon *d)
 		.journal_limit = conf->journal_limit,
 		.journal_segment = conf->journal_segment,
 		.disk_reserve = conf->disk_reserve,
+		.strict_recovery = conf->strict_recovery,
 		.once_limit = conf->once_limit
 	};
 	pid_t holder;

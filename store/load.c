@@ -423,7 +423,8 @@ note_aside(const struct conversation *c)
 
 	document_name(c->id, name);
 	load_label(c->tenant, name, label);
-	if (c->tenant->store->o.read_only)
+	if (c->tenant->store->o.read_only &&
+	    !c->tenant->store->o.strict_recovery)
 		problem_note_label(c->tenant->store, LOG_LEVEL_ERROR, label,
 		    ASIDE);
 }

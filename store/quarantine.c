@@ -56,6 +56,7 @@ quarantine_move(struct store *s, int dirfd, const char *name,
 	char aside[NAME_SIZE];
 
 	if (s->o.read_only) {
+		/* Whatever lies there, this one is another. */
 		problem_note_label(s, LOG_LEVEL_ERROR, label, why);
 		return (0);
 	}
@@ -107,7 +108,9 @@ quarantine_link(struct store *s, int dirfd, const char *name,
 	char aside[NAME_SIZE];
 
 	if (s->o.read_only) {
-		problem_note_label(s, LOG_LEVEL_ERROR, label, why);
+		/* The journal keeps it, so that it is met again. */
+		if (!s->o.strict_recovery || quarantine_has(s, label) != 1)
+			problem_note_label(s, LOG_LEVEL_ERROR, label, why);
 		return;
 	}
 	if (quarantine_has(s, label) == 1)

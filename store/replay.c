@@ -153,7 +153,13 @@ static void
 tell_gap(struct recovery *v, const struct conversation *c)
 {
 	char lost[ID_SIZE + TENANT_NAME_MAX + 100];
+	char name[DOCUMENT_NAME], label[QUARANTINE_LABEL];
 
+	document_name(c->id, name);
+	load_label(c->tenant, name, label);
+	if (v->store->o.strict_recovery &&
+	    quarantine_has(v->store, label) == 1)
+		return;
 	(void)snprintf(lost, sizeof(lost), "conversation %s of tenant %s "
 	    "behind its version %" PRIu64, c->id, c->tenant->name,
 	    c->version);

@@ -19,6 +19,7 @@
 #include "readonly.h"
 #include "recover.h"
 #include "store_internal.h"
+#include "strict.h"
 #include "sys.h"
 
 static int
@@ -456,6 +457,18 @@ store_new(const struct store_options *o)
 	return (s);
 }
 
+/* If that is asked for, look for damage; a new store has none. */
+static int
+be_strict(struct store *s)
+{
+	struct stat st;
+
+	if (!s->o.strict_recovery || (sys->fstatat(s->dirfd, "journal", &st,
+	    0) == -1 && sys->fstatat(s->dirfd, "tenants", &st, 0) == -1))
+		return (0);
+	return (strict_check(&s->o));
+}
+
 int
 store_open(const struct store_options *o, struct store **s_r, pid_t *holder_r)
 {
@@ -476,7 +489,7 @@ store_open(const struct store_options *o, struct store **s_r, pid_t *holder_r)
 		goto failed;
 	}
 	if (take_lock(s, holder_r) == -1 || identify(s, &id) == -1 ||
-	    open_folders(s) == -1 || recover(s) == -1)
+	    be_strict(s) == -1 || open_folders(s) == -1 || recover(s) == -1)
 		goto failed;
 	identity_start(&id, journal_next(s->journal), s->started_at);
 	if (write_identity(s, &id) == -1)

@@ -67,6 +67,8 @@ struct store_options {
 	size_t		 disk_reserve;	/* bytes; with less free the journal
 					 * is kept for less than keep_ms */
 	size_t		 once_limit;	/* idempotency records a conversation */
+	bool		 strict_recovery;	/* refuse to open what is
+					   damaged; all of it is read first */
 	bool		 read_only;	/* see below */
 	/* Read only, each in no lock, or NULL: told of each problem, and of
 	 * each document that was read. */

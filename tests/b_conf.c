@@ -126,6 +126,7 @@ test_defaults(void **state)
 	assert_int_equal(conf->journal_limit, 64 << 20);
 	assert_int_equal(conf->journal_segment, 16 << 20);
 	assert_int_equal(conf->disk_reserve, 64 << 20);
+	assert_false(conf->strict_recovery);
 	assert_int_equal(conf->max_body, 32 << 20);
 	assert_int_equal(conf->max_item, 8 << 20);
 	assert_int_equal(conf->max_items_per_request, 1000);
@@ -151,6 +152,7 @@ test_values(void **state)
 	    "flush_interval = 200ms journal_keep = \"2d\"\n"
 	    "request_timeout = 90\n"
 	    "journal_limit = \"1G\" max_body = 70000 disk_reserve = 0\n"
+	    "strict_recovery = on\n"
 	    "log_level = debug\n");
 
 	(void)state;
@@ -166,6 +168,7 @@ test_values(void **state)
 	assert_int_equal(conf->journal_limit, 1 << 30);
 	assert_int_equal(conf->max_body, 70000);
 	assert_int_equal(conf->disk_reserve, 0);
+	assert_true(conf->strict_recovery);
 	assert_int_equal(conf->log_level, LOG_LEVEL_DEBUG);
 	/* An item comes in a body, so it is never larger. */
 	assert_int_equal(conf->max_item, 70000);

@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -213,4 +214,5 @@ drop_journal(void)
 
 	(void)snprintf(path, sizeof(path), "%s/journal", dir);
 	state_remove(path);
+	assert_int_equal(mkdir(path, 0700), 0);
 }

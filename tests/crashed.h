@@ -60,7 +60,7 @@ void	 flushed_then_appends(struct store *);
 void	 damage_batch(const char *text);
 /* Turn a bit in the middle of a file. */
 void	 break_file(const char *name);
-/* Remove the whole journal: documents alone are left. */
+/* Remove what is in the journal: documents alone are left. */
 void	 drop_journal(void);
 
 #endif /* !CRASHED_H */

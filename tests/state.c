@@ -189,11 +189,15 @@ sorted(char *text)
 char *
 state_tree(const char *path)
 {
+	const struct sys *before = sys;
 	char *p;
 	size_t len;
 
+	/* Whatever calls fail: those of this do not. */
+	sys = &sys_real;
 	buf_init(&tree);
 	MUST(nftw(path, add_file, 16, FTW_PHYS) == 0);
+	sys = before;
 	MUST((p = buf_take(&tree, &len)) != NULL);
 	return (sorted(p));
 }

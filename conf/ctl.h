@@ -82,6 +82,7 @@ int	 ctl_dump(const struct ctl_args *, const struct conf *);
 int	 ctl_export(const struct ctl_args *, const struct conf *);
 int	 ctl_import(const struct ctl_args *, const struct conf *);
 int	 ctl_restore(const struct ctl_args *, const struct conf *);
+int	 ctl_seal(const struct ctl_args *, const struct conf *);
 
 /* Print what an import came to. */
 void	 ctl_show_counts(const struct ctl_args *, const struct feed_counts *);

@@ -108,6 +108,8 @@ static const struct verb verbs[] = {
 	    "[--conversation ID]] [--force]", .nwords = 1,
 	    .options = OPT_TENANT | OPT_CONVERSATION | OPT_FORCE,
 	    .function = ctl_restore },
+	{ .name = "seal", .usage = "FILE", .nwords = 1,
+	    .function = ctl_seal },
 	{ .name = "status", .usage = "", .is_live = true,
 	    .method = "GET", .path = "/admin/v1/status" },
 	{ .name = "tenant add", .usage = "TENANT", .nwords = 1,

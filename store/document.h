@@ -100,4 +100,13 @@ enum document_state	 document_read_tenant(struct tenant *,
 enum document_state	 document_read_once(struct tenant *, const char *data,
 			    size_t len, char why[DOCUMENT_WHY]);
 
+/*
+ * Seal the file name in dirfd, which a hand may have edited: check it as a
+ * load would, whatever its checksum says, and replace it by its normal form
+ * with the right one.  A conversation's is to be called by its id; it is taken
+ * to be of the tenant that it says.  Returns 0, or -1: then why says what is
+ * wrong, and the file is as it was.  Blocks.
+ */
+int	 document_seal(int dirfd, const char *name, char why[DOCUMENT_WHY]);
+
 #endif /* !DOCUMENT_H */

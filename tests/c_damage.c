@@ -523,8 +523,9 @@ strangers(void **state)
 		"tenants/acme/notes", "tenants/acme/conversations/a.json.bak",
 		"tenants/acme/conversations/white space.json",
 		"tenants/acme/conversations/..json",
-		"tenants/acme/once/00000000.json", "tenants/acme/once/0-note.json.x",
-		"quarantine/note", "journal/note", "journal/0000000000000000001",
+		"tenants/acme/once/00000000.json",
+		"tenants/acme/once/0-note.json.x", "quarantine/note",
+		"journal/note", "journal/0000000000000000001",
 	};
 	static const char *const folders[] = {
 		"own", "tenants/Upper", "tenants/acme/own", "quarantine/own",
@@ -750,8 +751,8 @@ refused_segments(void **state)
 	assert_non_null(p = state_read(dir, name, &len));
 	at = memmem(p, SEGMENT_HEADER, "\"format\":1", 10);
 	at[9] = '2';
-	(void)snprintf(sum, sizeof(sum), "%016llx", (unsigned long long)
-	    XXH3_64bits(p, SEGMENT_HEADER - 26));
+	(void)snprintf(sum, sizeof(sum), "%016jx",
+	    (uintmax_t)XXH3_64bits(p, SEGMENT_HEADER - 26));
 	memcpy(p + SEGMENT_HEADER - 26 + 7, sum, 16);
 	state_write(dir, name, p, len);
 	before = state_tree(dir);

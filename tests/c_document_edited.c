@@ -90,19 +90,20 @@ with(const char *text, const char *was, const char *is)
 
 /* --- edited by hand ----------------------------------------------------- */
 
-#define HEAD	"{\"rememberd\":\"conversation\",\"format\":1,\"store\":\""	\
-		STORE "\",\"tenant\":\"acme\",\"id\":\"c\",\"birth\":\"0b\","	\
-		"\"version\":7,\"lsn\":42,\"created_at\":-1,\"updated_at\":9,"	\
-		"\"deleted\":null,\"next_position\":5,\"user\":\"u \\\"1\\\"\","	\
+#define HEAD	"{\"rememberd\":\"conversation\",\"format\":1,\"store\":\"" \
+		STORE "\",\"tenant\":\"acme\",\"id\":\"c\",\"birth\":\"0b\"," \
+		"\"version\":7,\"lsn\":42,\"created_at\":-1,\"updated_at\":9," \
+		"\"deleted\":null,\"next_position\":5," \
+		"\"user\":\"u \\\"1\\\"\"," \
 		"\"title\":\"a\\u0000b\",\"metadata\":{\"k\":\"v v\"}"
-#define ITEM	"{\"id\":\"m1\",\"n\":[0.1,1.0,1e2,100000000000000000],"	\
+#define ITEM	"{\"id\":\"m1\",\"n\":[0.1,1.0,1e2,100000000000000000]," \
 		"\"s\":\"two  spaces\\n\"}"
-#define ONCE	"{\"key\":\"k\",\"scope\":\"0000000000000007\","		\
-		"\"credential\":\"0000000000000009\",\"body\":\""		\
-		"63726561746500000000000000000000\",\"count\":0,\"at\":5,"	\
-		"\"lsn\":41,\"version\":6,\"conversation\":\"c\",\"items\":["	\
+#define ONCE	"{\"key\":\"k\",\"scope\":\"0000000000000007\"," \
+		"\"credential\":\"0000000000000009\",\"body\":\"" \
+		"63726561746500000000000000000000\",\"count\":0,\"at\":5," \
+		"\"lsn\":41,\"version\":6,\"conversation\":\"c\",\"items\":[" \
 		"\"m1\"]}"
-#define NORMAL	HEAD ",\n\"once\":[\n" ONCE "\n],\n\"items\":[\n"		\
+#define NORMAL	HEAD ",\n\"once\":[\n" ONCE "\n],\n\"items\":[\n" \
 		"{\"at\":3,\"item\":" ITEM ",\"position\":4}\n],\n"
 
 /* As an editor or a formatter leaves it: any order, any white space. */
@@ -245,7 +246,8 @@ refuses_what_cannot_be(void **state)
 		    "no whole number from 5 up" },
 		{ "\"position\":4}", "\"position\":4},\n{\"at\":3,\"item\":{"
 		    "\"id\":\"m1\"}}", "line 7: the id m1 stands there twice" },
-		{ "\"metadata\":{\"k\":\"v v\"}", "\"metadata\":7", "line 1: " },
+		{ "\"metadata\":{\"k\":\"v v\"}", "\"metadata\":7",
+		    "line 1: " },
 		{ "\"next_position\":5", "\"next_position\":-5", "line 1: " },
 	};
 	char *text, *whole, *out;

@@ -226,6 +226,12 @@ for (const live of [true, false]) {
 		    .replace(/^.*$/m, broken) });
 		assert.equal(bad.status, 1);
 		assert.equal(counts(bad).failed, 1);
+		/* Nor one that is broken just where it is cut. */
+		const big = line('d', [item(1, 30_000), item(2, 30_000)]);
+		const torn = o.ctl(['import'], { input: text(big)
+		    .replace('},{"at":1002', '} {"at":1002') });
+		assert.equal(torn.status, 1);
+		assert.equal(counts(torn).failed, 1);
 		assert.equal(good(o.ctl(['export'])).out, norm);
 		if (live) {
 			daemon.kill('SIGTERM');

@@ -512,6 +512,47 @@ rebuilt_from_any(void **state)
 	}
 }
 
+static void
+flushed_then_deleted(struct store *s)
+{
+	struct tenant *t;
+
+	busy_and_flushed(s);
+	t = state_tenant(s, "acme");
+	assert_int_equal(state_delete(s, t, "a", NULL), STORE_OK);
+	store_tenant_put(t);
+}
+
+/* A file that stays is not written over, not by a deletion either. */
+static void
+held_is_not_deleted(void **state)
+{
+	struct tenant *t;
+	struct store *s;
+	char *p, *q;
+	size_t len;
+
+	(void)state;
+	free(crash(flushed_then_deleted));
+	assert_non_null(p = state_read(dir, DOC, &len));
+	disk_is_bad(DOC, EACCES, 0, 0);
+	s = state_open(dir);
+	IS(s, "a", STORE_DAMAGED);
+	t = state_tenant(s, "acme");
+	assert_int_equal(state_delete(s, t, "a", NULL), STORE_DAMAGED);
+	store_tenant_put(t);
+	state_close(s);
+	disk_is_good();
+	assert_non_null(q = state_read(dir, DOC, &len));
+	assert_string_equal(p, q);
+	/* Mended, it takes what the journal has for it. */
+	s = state_open(dir);
+	IS(s, "a", STORE_NOENT);
+	state_close(s);
+	free(p);
+	free(q);
+}
+
 /* --- names -------------------------------------------------------------- */
 
 /* What is none of ours is left alone wherever it is. */
@@ -887,6 +928,7 @@ main(void)
 		TEST(tenant_json),
 		TEST(once_files),
 		TEST(rebuilt_from_any),
+		TEST(held_is_not_deleted),
 		TEST(strangers),
 		TEST(newer_document),
 		TEST(newer_of_the_tenant),

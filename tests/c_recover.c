@@ -107,6 +107,37 @@ replayed_is_flushed(void **state)
 	free(text);
 }
 
+static void
+append_late(struct store *s)
+{
+
+	busy_and_flushed(s);
+	append_to_b(s);
+}
+
+/*
+ * What nothing vouches for may stand in the page cache only: each start writes
+ * it again, into a segment of its own, before anything is served.
+ */
+static void
+tail_is_written_again(void **state)
+{
+	char name[256], path[STATE_PATH + 256];
+	struct store *s;
+	char *text = crash(append_late);
+
+	(void)state;
+	assert_true(state_find(dir, "journal", "0000", name));
+	free(crash(nothing));
+	/* The old one is not needed for it any more. */
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(unlink(path), 0);
+	s = opens_as(text);
+	HAS(s, "b", 2);
+	state_close(s);
+	free(text);
+}
+
 /* A journal older than the documents: what comes now is newer than both. */
 static void
 older_journal(void **state)
@@ -144,6 +175,7 @@ main(void)
 		TEST(crashes),
 		TEST(documents_alone),
 		TEST(replayed_is_flushed),
+		TEST(tail_is_written_again),
 		TEST(older_journal),
 	};
 

@@ -122,11 +122,14 @@ disk_is_good(void)
 
 /* --- what is done to a file --------------------------------------------- */
 
+/* Room for a path in the store, and for what it is saved as. */
+#define PATH	(STATE_PATH + 512)
+
 static void
-path_of(const char *name, char path[256])
+path_of(const char *name, char path[PATH])
 {
 
-	(void)snprintf(path, 256, "%s/%s", dir, name);
+	(void)snprintf(path, PATH, "%s/%s", dir, name);
 }
 
 static void
@@ -157,7 +160,7 @@ make_half(const char *name)
 static void
 remove_file(const char *name)
 {
-	char path[256];
+	char path[PATH];
 
 	path_of(name, path);
 	assert_int_equal(unlink(path), 0);
@@ -166,7 +169,7 @@ remove_file(const char *name)
 static void
 make_folder(const char *name)
 {
-	char path[256];
+	char path[PATH];
 
 	remove_file(name);
 	path_of(name, path);
@@ -178,7 +181,7 @@ make_folder(const char *name)
 static void
 make_fifo(const char *name)
 {
-	char path[256];
+	char path[PATH];
 
 	remove_file(name);
 	path_of(name, path);
@@ -189,7 +192,7 @@ make_fifo(const char *name)
 static void
 make_link(const char *name)
 {
-	char path[256], to[256];
+	char path[PATH], to[256];
 
 	path_of(name, path);
 	(void)snprintf(to, sizeof(to), "%s/elsewhere", side);
@@ -200,7 +203,7 @@ make_link(const char *name)
 static void
 make_dangling(const char *name)
 {
-	char path[256];
+	char path[PATH];
 
 	remove_file(name);
 	path_of(name, path);
@@ -356,7 +359,7 @@ rest_is_served(struct store *s)
 static void
 documents(void **state)
 {
-	char saved[256], path[256];
+	char saved[256], path[PATH];
 	struct stat st;
 	struct store *s;
 	char *text;
@@ -408,7 +411,7 @@ documents(void **state)
 static void
 tenant_json(void **state)
 {
-	char saved[256], path[256];
+	char saved[256], path[PATH];
 	struct stat st;
 	struct tenant *t;
 	struct store *s;
@@ -446,7 +449,7 @@ tenant_json(void **state)
 static void
 once_files(void **state)
 {
-	char saved[256], name[256], path[256];
+	char saved[256], name[256], path[PATH];
 	struct stat st;
 	struct tenant *t;
 	struct store *s;
@@ -575,7 +578,7 @@ strangers(void **state)
 		"tenants/acme/conversations/.tmp-own", "journal/.tmp-own",
 	};
 	struct stat st;
-	char path[256];
+	char path[PATH];
 	char *text = crash(busy_flushed_busy);
 	size_t i;
 	int n;

@@ -109,9 +109,8 @@ load_fini(struct load *l)
 	free(l->v);
 }
 
-/* One that holds nothing but says that it is damaged. */
-static struct conversation *
-damaged_new(struct tenant *t, const char *id)
+struct conversation *
+load_stand_in(struct tenant *t, const char *id)
 {
 	struct conversation *c;
 	char birth[BIRTH_SIZE];
@@ -163,7 +162,7 @@ load_conversation(struct load *l, const char *name, const char *id)
 	if (err == STORE_NOENT)
 		return (l->tenant->store->o.read_only ? STORE_OK : STORE_SICK);
 	if (err == STORE_DAMAGED &&
-	    (k.c = damaged_new(l->tenant, id)) != NULL) {
+	    (k.c = load_stand_in(l->tenant, id)) != NULL) {
 		k.c->is_held = f.is_held;
 		k.c->is_newer = f.is_newer;
 	} else if (err != STORE_OK)
@@ -211,7 +210,7 @@ visit_quarantine(const char *label, void *arg)
 	    strlen(LABEL_CONVERSATIONS)) != 0 ||
 	    !document_id(rest + strlen(LABEL_CONVERSATIONS), id))
 		return (0);
-	c = damaged_new(l->tenant, id);
+	c = load_stand_in(l->tenant, id);
 	if (c != NULL && load_add(l, c))
 		return (0);
 	conversation_free(c);

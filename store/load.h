@@ -32,6 +32,12 @@ int		 load_folder(const struct tenant *, const char *sub);
 void		 load_label(const struct tenant *, const char *name,
 		    char label[QUARANTINE_LABEL]);
 
+/*
+ * A conversation that holds nothing but says that it is damaged, not yet to be
+ * found (new), or NULL.
+ */
+struct conversation	*load_stand_in(struct tenant *, const char *id);
+
 /* Remove the temporary files that a crash left in a folder of the store. */
 void		 load_clean(struct store *, int dirfd);
 

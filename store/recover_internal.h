@@ -24,6 +24,7 @@ struct orphan {
 	char	 tenant[TENANT_NAME_MAX + 1];
 	char	 what[ID_SIZE];		/* a conversation, or "the tenant" */
 	bool	 is_copy;		/* the segment was one */
+	uint64_t lsn;			/* of the first change */
 };
 RB_HEAD(orphans, orphan);
 
@@ -65,8 +66,9 @@ struct recovery {
 int	 replay_record(struct recovery *, struct span line, uint64_t lsn);
 
 /*
- * Set aside what there is of the conversations with gaps, so that they stay
- * damaged when the journal has gone.  Returns 0, or -1 logged.
+ * Set aside what there is of the conversations with gaps, and note that of
+ * orphans which the journal does not delete, so that they stay damaged when
+ * the journal has gone.  Returns 0, or -1 logged.
  */
 int	 replay_set_aside(struct recovery *);
 

@@ -204,6 +204,7 @@ note_orphan(struct recovery *v, const struct record *r, const char *what)
 		return (-1);
 	*o = key;
 	o->is_copy = v->is_copy;
+	o->lsn = r->lsn;
 	RB_INSERT(orphans, &v->orphans, o);
 	return (0);
 }
@@ -534,15 +535,65 @@ set_aside(struct store *s, const struct gap *g)
 	return (0);
 }
 
+/* For the day when somebody looks for it: what the journal has of it. */
+static void
+keep_segments(struct recovery *v, uint64_t from)
+{
+	size_t i;
+
+	for (i = 0; i < v->n; i++)
+		if (v->v[i].name[0] != '\0' && v->v[i].report.last >= from)
+			quarantine_link(v->store, v->store->journalfd,
+			    v->v[i].name, v->v[i].name,
+			    "it holds changes of what is damaged");
+}
+
+/*
+ * Its creation is lost, so it is damaged and not unknown.  In a copy the hole
+ * is the copying, and what began behind it is left out.  Returns 0, or -1: no
+ * memory.
+ */
+static int
+adopt_orphan(struct recovery *v, const struct orphan *o)
+{
+	static const char why[] = "the journal lost its creation";
+	struct store *s = v->store;
+	struct tenant *t = store_find(s, o->tenant, strlen(o->tenant));
+	char name[DOCUMENT_NAME], label[QUARANTINE_LABEL];
+	struct conversation *c;
+
+	if (t == NULL || o->is_copy || !id_is_valid(o->what, strlen(o->what)))
+		return (0);
+	if ((c = load_stand_in(t, o->what)) == NULL)
+		return (-1);
+	keep_segments(v, o->lsn);
+	document_name(c->id, name);
+	load_label(t, name, label);
+	if (quarantine_has(s, label) == 0)
+		quarantine_bytes(s, label, why, sizeof(why) - 1, why);
+	lock_take(&t->lck);
+	tenant_insert(t, c);
+	lock_give(&t->lck);
+	return (0);
+}
+
 int
 replay_set_aside(struct recovery *v)
 {
+	struct orphan *o;
 	size_t i;
 
 	for (i = 0; i < v->ngaps; i++)
 		if (v->gaps[i].conversation->is_damaged &&
 		    set_aside(v->store, &v->gaps[i]) == -1) {
 			log_err("journal: set aside what has gaps");
+			return (-1);
+		}
+	if (v->store->o.read_only)
+		return (0);
+	RB_FOREACH(o, orphans, &v->orphans)
+		if (adopt_orphan(v, o) == -1) {
+			log_err("journal: %s", o->what);
 			return (-1);
 		}
 	return (0);

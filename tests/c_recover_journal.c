@@ -89,6 +89,53 @@ gap_in_the_journal(void **state)
 }
 
 static void
+created_and_appended(struct store *s)
+{
+	struct tenant *t = state_tenant(s, "acme");
+
+	assert_int_equal(state_create(s, t, "b", NULL, NULL, NULL), 0);
+	assert_int_equal(state_create(s, t, "a", "creator", NULL, NULL), 0);
+	assert_int_equal(state_append(s, t, "a", "a1", "alpha", NULL, NULL),
+	    0);
+	assert_int_equal(state_append(s, t, "b", "b1", "beta", NULL, NULL), 0);
+	store_tenant_put(t);
+}
+
+/* Without its creation nothing is known of it, but that it was there. */
+static void
+creation_is_lost(void **state)
+{
+	struct tenant *t;
+	struct store *s;
+	char path[256];
+	int i;
+
+	(void)state;
+	free(crash(created_and_appended));
+	damage_batch("creator");
+	for (i = 0; i < 3; i++) {
+		s = state_open(dir);
+		IS(s, "a", STORE_DAMAGED);
+		HAS(s, "b", 1);
+		state_close(s);
+		assert_int_equal(state_count(dir, "quarantine", ASIDE), 2);
+		assert_true(state_count(dir, "quarantine", "0000") > 0);
+		(void)snprintf(path, sizeof(path), "%s/journal", dir);
+		if (i == 1)
+			state_remove(path);
+	}
+	/* The tenant may delete it, for good. */
+	s = state_open(dir);
+	t = state_tenant(s, "acme");
+	assert_int_equal(state_delete(s, t, "a", NULL), STORE_OK);
+	store_tenant_put(t);
+	state_close(s);
+	s = state_open(dir);
+	IS(s, "a", STORE_NOENT);
+	state_close(s);
+}
+
+static void
 gap_behind_a_document(void **state)
 {
 	struct tenant *t;
@@ -304,7 +351,7 @@ left_spare(void **state)
 #define C(id, birth, version)	"\"conversation\":\"" id "\",\"birth\":\""	\
 	birth "\",\"version\":" version
 
-/* Records that belong nowhere are left out, the others are taken. */
+/* Records that cannot be applied are left out, the others are taken. */
 static void
 odd_records(void **state)
 {
@@ -336,7 +383,8 @@ odd_records(void **state)
 	write_segment(id, 10, lines, sizeof(lines) / sizeof(lines[0]));
 	s = state_open(dir);
 	HAS(s, "x", 1);
-	IS(s, "y", STORE_NOENT);
+	/* It was there once: only its creation is lost. */
+	IS(s, "y", STORE_DAMAGED);
 	assert_true(store_durable(s) >= 18);
 	state_close(s);
 }
@@ -461,6 +509,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(torn_tail),
 		TEST(gap_in_the_journal),
+		TEST(creation_is_lost),
 		TEST(gap_behind_a_document),
 		TEST(deleted_while_damaged),
 		TEST(gap_in_a_copy),

@@ -373,7 +373,7 @@ recover(struct store *s)
 		log_err("list tenants");
 		return (-1);
 	}
-	if (replay(&v) == 0 && replay_set_aside(&v) == 0 &&
+	if (replay(&v) == 0 && lost_set_aside(&v) == 0 &&
 	    open_journal(&v) == 0) {
 		/* One that was idle changed nothing, but it was there. */
 		if (s->alive_at > v.at)
@@ -385,7 +385,7 @@ recover(struct store *s)
 			    "segments up to %" PRIu64, v.applied, v.n, v.max);
 		rc = 0;
 	}
-	replay_tell_orphans(&v);
+	lost_tell(&v);
 	buf_fini(&v.tail);
 	free(v.gaps);
 	free(v.v);

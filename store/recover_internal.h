@@ -7,10 +7,11 @@
 #include "buf.h"
 #include "conversation.h"
 #include "jsonscan.h"
+#include "record.h"
 #include "segment.h"
 #include "store.h"
 
-/* For recover.c and replay.c alone. */
+/* For recover.c, replay.c and lost.c alone. */
 
 /* A conversation of which the journal lost a change. */
 struct gap {
@@ -66,13 +67,28 @@ struct recovery {
 int	 replay_record(struct recovery *, struct span line, uint64_t lsn);
 
 /*
+ * What the journal lost (lost.c).  A gap: a version of this conversation that
+ * r cannot follow.  An orphan: what r changes has neither a document nor a
+ * creation; it is forgotten again when a later record deletes it.  Both return
+ * 0, or -1 for want of memory; the conversation's tenant is locked.
+ */
+int	 lost_gap(struct recovery *, struct conversation *,
+	    const struct record *);
+int	 lost_orphan(struct recovery *, const struct record *,
+	    const char *what);
+void	 lost_orphan_forget(struct recovery *, const struct record *,
+	    const char *what);
+/* The gap of a store that is only read: what there is of it is shown. */
+void	 lost_gap_tell(struct recovery *, const struct conversation *);
+
+/*
  * Set aside what there is of the conversations with gaps, and note that of
  * orphans which the journal does not delete, so that they stay damaged when
  * the journal has gone.  Returns 0, or -1 logged.
  */
-int	 replay_set_aside(struct recovery *);
+int	 lost_set_aside(struct recovery *);
 
 /* Tell of the orphans that are left, once each, and free them. */
-void	 replay_tell_orphans(struct recovery *);
+void	 lost_tell(struct recovery *);
 
 #endif /* !RECOVER_INTERNAL_H */

@@ -80,8 +80,10 @@ read_lines(struct reading *r, struct feed *f)
 		r->number++;
 		r->bytes += (size_t)len;
 		/* Half a line may be JSON by chance, but is no conversation. */
-		if (p[len - 1] != '\n')
+		if (p[len - 1] != '\n') {
+			r->is_ended = false;
 			break;
+		}
 		line = (struct span){ p, (size_t)len - 1 };
 		if (jsonscan_get(line, "export", &s))
 			check_end(r, line);

@@ -147,6 +147,8 @@ test('what was cut off is noticed', async () => {
 	const cuts = [
 		[`${all.slice(0, 5).join('\n')}\n`, 5, /end of the export/],
 		[out.slice(0, -1), 5, /end of the export/],
+		/* In the first line behind a whole one. */
+		[out + all[0].slice(0, 150), 5, /end of the export/],
 		[`${all.slice(0, 3).join('\n')}\n${all[3].slice(0, 99)}`, 3,
 			/end of the export/],
 		[`${all.filter((_, i) => i !== 2).join('\n')}\n`, 4,

@@ -233,7 +233,7 @@ send_last(struct feed *f, const struct cut *cut, const char *rest)
  * alone.  A line that cannot be cut is sent whole.
  */
 static int
-send_parts(struct feed *f, struct cut *cut)
+send_cut(struct feed *f, struct cut *cut)
 {
 	const char *from = cut->items.p + 1, *last = NULL;
 	struct jsonscan it;
@@ -260,6 +260,20 @@ send_parts(struct feed *f, struct cut *cut)
 		last = entry.p + entry.len;
 	}
 	return (cut->is_over ? 0 : send_last(f, cut, from));
+}
+
+/* The items of parts count only if the conversation comes in. */
+static int
+send_parts(struct feed *f, struct cut *cut)
+{
+	const struct feed_counts was = f->counts;
+	int rc;
+
+	rc = send_cut(f, cut);
+	if (f->counts.imported == was.imported &&
+	    f->counts.replaced == was.replaced)
+		f->counts.items = was.items;
+	return (rc);
 }
 
 /* Can the line be cut?  Where, into cut. */

@@ -228,6 +228,7 @@ for (const live of [true, false]) {
 		    .replace(/^.*$/m, broken) });
 		assert.equal(bad.status, 1);
 		assert.equal(counts(bad).failed, 1);
+		assert.equal(counts(bad).items, 0);
 		/* Nor one that is broken just where it is cut. */
 		const big = line('d', [item(1, 30_000), item(2, 30_000)]);
 		const torn = o.ctl(['import'], { input: text(big)

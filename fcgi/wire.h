@@ -40,6 +40,8 @@ struct wire_limits {
 };
 #define WIRE_PARAMS_BYTES	((size_t)64 * 1024)
 #define WIRE_PARAMS_PAIRS	256
+/* The operator's: an item that any max_body once let in can be imported. */
+#define WIRE_CONTROL_BODY	((uint64_t)2 << 30)
 
 enum wire_event {
 	WIRE_MORE,		/* all bytes were taken; more are needed */

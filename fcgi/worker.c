@@ -467,6 +467,8 @@ workers_start(const struct workers_options *o)
 		.body = o->edge->conf->max_body,
 		.max_conns = o->max_conns
 	};
+	pool->control_limits = pool->limits;
+	pool->control_limits.body = WIRE_CONTROL_BODY;
 	pool->max_conns = o->max_conns / o->n;
 	atomic_init(&pool->is_open, false);
 	atomic_init(&pool->is_stopping, false);

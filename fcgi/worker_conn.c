@@ -131,7 +131,8 @@ conn_open(struct worker *w, int fd, bool is_control)
 	c->events = ev.events;
 	buf_init(&c->held);
 	buf_init(&c->out);
-	if ((c->wire = wire_new(&w->pool->limits)) == NULL)
+	c->limits = is_control ? &w->pool->control_limits : &w->pool->limits;
+	if ((c->wire = wire_new(c->limits)) == NULL)
 		goto fail;
 	ev.data.ptr = c;
 	if (epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) == -1)

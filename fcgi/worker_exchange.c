@@ -431,7 +431,7 @@ static void
 refuse(struct exchange *ex, int status)
 {
 	struct reply *rep = &ex->reply;
-	const struct wire_limits *limits = &ex->conn->worker->pool->limits;
+	const struct wire_limits *limits = ex->conn->limits;
 
 	switch (status) {
 	case 408:

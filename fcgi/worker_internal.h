@@ -67,6 +67,7 @@ struct conn {
 	bool		 is_held;	/* feed held when the reply is out */
 	bool		 is_last;	/* close when all is written */
 	bool		 is_lingering;	/* only until the peer has closed */
+	const struct wire_limits *limits;	/* of its socket */
 	struct wire	*wire;
 	struct buf	 held;		/* pipelined behind the request */
 	struct buf	 out;		/* the protocol's own answers */
@@ -159,7 +160,8 @@ struct worker {
 
 struct workers {
 	struct workers_options o;
-	struct wire_limits limits;
+	struct wire_limits limits;	/* of the public socket */
+	struct wire_limits control_limits;
 	unsigned int	 max_conns;	/* of one worker */
 	atomic_bool	 is_open;	/* all run: begin to listen */
 	atomic_bool	 is_stopping;

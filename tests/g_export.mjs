@@ -236,6 +236,12 @@ for (const live of [true, false]) {
 		assert.equal(torn.status, 1);
 		assert.equal(counts(torn).failed, 1);
 		assert.equal(good(o.ctl(['export'])).out, norm);
+		/* What was written when more was let in comes in. */
+		assert.deepEqual(counts(good(o.ctl(['import'], { input:
+		    text(line('e', [item(1, 100_000)]), line('f', [item(1, 5),
+			item(2, 40_000), item(3, 100_000)])) }))),
+		    { imported: 2, replaced: 0, skipped: 0, failed: 0,
+			items: 4 });
 		if (live) {
 			daemon.kill('SIGTERM');
 			await new Promise((done) => daemon.on('exit', done));

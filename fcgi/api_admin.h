@@ -34,6 +34,8 @@ admin_handler	 admin_jwt_keys_list, admin_jwt_keys_add,
 		    admin_jwt_keys_revoke;
 admin_handler	 admin_tokens_add;
 
+/* At most 64 bytes without control characters: a terminal shows it. */
+bool		 admin_is_label(const char *, size_t len);
 /*
  * Make the change of a call.  If *is_made_r the reply is begun and the caller
  * fills its body; else the verdict is to be returned as it is.

@@ -129,14 +129,17 @@ get_count(struct span object, const char *name, uint64_t *v)
 	    (jsonscan_u64(s, v) && *v <= INT64_MAX / 2));
 }
 
+/* What is no id is empty, and nobody prints it. */
 static bool
 get_id(struct span object, const char *name, char id[ID_SIZE])
 {
 	struct span s;
 
-	return (jsonscan_get(object, name, &s) &&
-	    jsonscan_cstring(s, id, ID_SIZE) &&
-	    id_is_valid(id, strlen(id)));
+	if (jsonscan_get(object, name, &s) &&
+	    jsonscan_cstring(s, id, ID_SIZE) && id_is_valid(id, strlen(id)))
+		return (true);
+	id[0] = '\0';
+	return (false);
 }
 
 /* Absent and null are none. */
@@ -314,6 +317,18 @@ hold_tenant(struct import *im)
 	    &im->tenant));
 }
 
+/* Would the API have taken them, too? */
+static bool
+are_keys(const struct credential *v, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!admin_is_label(v[i].label, strlen(v[i].label)))
+			return (false);
+	return (true);
+}
+
 /* A tenant with its keys, unless it is there. */
 static enum fate
 take_keys(struct import *im, struct span keys, enum store_err *err_r)
@@ -325,8 +340,9 @@ take_keys(struct import *im, struct span keys, enum store_err *err_r)
 	bool ok;
 
 	ok = store_credentials_read(keys, "api_keys", &api,
-	    &ch.napikeys) && store_credentials_read(keys, "jwt_keys", &jwt,
-	    &ch.njwtkeys);
+	    &ch.napikeys) && are_keys(api, ch.napikeys) &&
+	    store_credentials_read(keys, "jwt_keys", &jwt,
+	    &ch.njwtkeys) && are_keys(jwt, ch.njwtkeys);
 	ch.apikeys = api;
 	ch.jwtkeys = jwt;
 	if (ok)

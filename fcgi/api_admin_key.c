@@ -97,6 +97,14 @@ admin_keys_list(struct admin_call *c)
 	return (list_keys(c, "key", "id", store_apikeys));
 }
 
+bool
+admin_is_label(const char *s, size_t len)
+{
+
+	return (len < sizeof(((struct credential *)NULL)->label) &&
+	    (len == 0 || input_is_user(s, len)));
+}
+
 static bool
 take_label(struct admin_call *c, struct credential *key)
 {
@@ -107,9 +115,7 @@ take_label(struct admin_call *c, struct credential *key)
 		return (true);
 	if (!json_is_string(label))
 		return (shape_bad_type(label, "label", "a string", c->rep));
-	if (json_string_length(label) < sizeof(key->label) &&
-	    (json_string_length(label) == 0 ||
-	    input_is_user(s, json_string_length(label)))) {
+	if (admin_is_label(s, json_string_length(label))) {
 		(void)strlcpy(key->label, s, sizeof(key->label));
 		return (true);
 	}

@@ -45,6 +45,14 @@ static const char whole[] =
     "{\"tenant\":\"acme\",\"conversation\":{\"id\":\"" id "\","	\
     "\"created_at\":1,\"updated_at\":2},\"items\":[" items "]}\n"
 #define ITEM(id)	"{\"at\":1,\"item\":{\"id\":\"" id "\"}}"
+#define KEYS(api, jwt)							\
+    "{\"tenant\":\"acme\",\"keys\":{\"api_keys\":[" api "],"		\
+    "\"jwt_keys\":[" jwt "]}}"
+#define KEY(label, rest)						\
+    "{\"id\":\"k\",\"label\":\"" label "\",\"created_at\":1," rest "}"
+#define HASH	"\"sha256\":\"" SIXTEEN SIXTEEN SIXTEEN SIXTEEN "\""
+#define SECRET	"\"secret\":\"" SIXTEEN SIXTEEN "\""
+#define SIXTEEN	"0123456789abcdef"
 #define PART(n, birth, rest)						\
     "{\"part\":" n ",\"birth\":\"" birth "\",\"tenant\":\"acme\"," rest "}\n"
 
@@ -198,6 +206,10 @@ tells_what_is_wrong(void **state)
 		{ "{\"tenant\":\"../x\"}", "no tenant" },
 		{ "{\"tenant\":\"acme\"}", "no conversation" },
 		{ LINE("../x", ""), "no conversation" },
+		{ LINE("\\u001b[2J", ""), "no conversation" },
+		{ LINE("\\u007f", ""), "no conversation" },
+		{ KEYS(KEY("\\u001b[2J", HASH), ""), "keys" },
+		{ KEYS("", KEY("\\u001b[2J", SECRET)), "keys" },
 		{ "{\"tenant\":\"acme\",\"conversation\":{\"id\":\"c\"},"
 		    "\"items\":[]}", "time or version" },
 		{ "{\"tenant\":\"acme\",\"conversation\":{\"id\":\"c\","
@@ -246,7 +258,8 @@ tells_what_is_wrong(void **state)
 		assert_int_equal(count("imported") + count("replaced"), 2);
 		assert_int_equal(json_unpack(reply, "{s:{s:s}}", "error",
 		    "message", &message), 0);
-		if (strstr(message, cases[i].said) == NULL)
+		if (strstr(message, cases[i].said) == NULL ||
+		    strpbrk(message, "\x1b\x7f") != NULL)
 			fail_msg("%s: %s", cases[i].line, message);
 		assert_int_equal(json_integer_value(json_object_get(
 		    json_object_get(reply, "error"), "line")), 2);

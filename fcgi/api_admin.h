@@ -34,6 +34,9 @@ admin_handler	 admin_jwt_keys_list, admin_jwt_keys_add,
 		    admin_jwt_keys_revoke;
 admin_handler	 admin_tokens_add;
 
+/* Bytes of a JWT secret: fewer are guessed. */
+#define SECRET_MIN	16
+
 /* At most 64 bytes without control characters: a terminal shows it. */
 bool		 admin_is_label(const char *, size_t len);
 /*

@@ -25,9 +25,9 @@
  *	?tenant=NAME	into that tenant, whatever the lines say
  *
  * A tenant that is not there is made; with its keys, if a line of them comes
- * first (export_keys), and those of one that is there are not touched, so that
- * none that was revoked comes back.  A line that is no such thing is
- * counted as failed, and the first of them is told.  The reply says how many
+ * first (export_keys) that is its own, and those of one that is there are not
+ * touched, so that none that was revoked comes back.  A line that is no such
+ * thing is counted as failed, and the first of them is told.  The reply says how many
  * lines it is about: when the store takes no more (its journal is full, a
  * tenant is to be read first) the rest is to be sent again, so that no line is
  * done twice and none is lost; only when that is all of them, the reply is the
@@ -317,14 +317,16 @@ hold_tenant(struct import *im)
 	    &im->tenant));
 }
 
-/* Would the API have taken them, too? */
+/* Would the API have taken them, too?  API keys have no secret. */
 static bool
-are_keys(const struct credential *v, size_t n)
+are_keys(const struct credential *v, size_t n, bool are_jwt)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (!admin_is_label(v[i].label, strlen(v[i].label)))
+		if (!admin_is_label(v[i].label, strlen(v[i].label)) ||
+		    (are_jwt ? v[i].secret_len < SECRET_MIN :
+		    v[i].secret_len > 0))
 			return (false);
 	return (true);
 }
@@ -340,9 +342,9 @@ take_keys(struct import *im, struct span keys, enum store_err *err_r)
 	bool ok;
 
 	ok = store_credentials_read(keys, "api_keys", &api,
-	    &ch.napikeys) && are_keys(api, ch.napikeys) &&
+	    &ch.napikeys) && are_keys(api, ch.napikeys, false) &&
 	    store_credentials_read(keys, "jwt_keys", &jwt,
-	    &ch.njwtkeys) && are_keys(jwt, ch.njwtkeys);
+	    &ch.njwtkeys) && are_keys(jwt, ch.njwtkeys, true);
 	ch.apikeys = api;
 	ch.jwtkeys = jwt;
 	if (ok)
@@ -398,6 +400,18 @@ take_change(struct import *im, struct change *ch, enum store_err *err_r)
 	}
 }
 
+/* Is im->name the line's own tenant?  Keys are nobody else's. */
+static bool
+is_own(const struct import *im, struct span line)
+{
+	char name[TENANT_NAME_MAX + 1];
+	struct span s;
+
+	return (jsonscan_get(line, "tenant", &s) &&
+	    jsonscan_cstring(s, name, sizeof(name)) &&
+	    strcmp(name, im->name) == 0);
+}
+
 /* The name of the line's tenant into im->name. */
 static bool
 name_tenant(struct import *im, struct span line)
@@ -433,7 +447,9 @@ take_line(struct import *im, struct span text, enum store_err *err_r)
 	if (!name_tenant(im, text))
 		return (fail(im, "it names no tenant"));
 	if (jsonscan_get(text, "keys", &s))
-		return (take_keys(im, s, err_r));
+		return (is_own(im, text) ? take_keys(im, s, err_r) :
+		    fail(im, "the keys of another tenant are not for %s",
+		    im->name));
 	memset(&l, 0, sizeof(l));
 	if ((why = read_line(&l, text)) != NULL)
 		fate = fail(im, "%s%s%s", l.change.conversation,

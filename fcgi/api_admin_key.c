@@ -13,8 +13,6 @@
 #include "input.h"
 #include "shape.h"
 
-/* Bytes of a JWT secret: fewer are guessed. */
-#define SECRET_MIN	16
 /* How long a token lives unless it is said, and at most. */
 #define TTL_DEFAULT	((int64_t)30 * 86400)
 #define TTL_MAX		((int64_t)3660 * 86400)

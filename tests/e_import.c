@@ -172,6 +172,39 @@ goes_to_another_tenant(void **state)
 	counts(1, 0, 0, 0, 1, 0);
 }
 
+/* A tenant that is not there comes with its keys, and with no other's. */
+static void
+takes_keys_of_its_own(void **state)
+{
+	static const char keys[] =
+	    KEYS(KEY("laptop", HASH), KEY("", SECRET)) "\n";
+	struct credential *v;
+	struct tenant *t;
+	uint64_t lsn;
+	size_t n;
+
+	(void)state;
+	import("?tenant=other", keys);
+	counts(1, 0, 0, 0, 1, 0);
+	assert_int_equal(count("tenants"), 0);
+	assert_int_equal(store_tenant_get(edge.store, "other", 5, &t),
+	    STORE_NOENT);
+	import("?tenant=acme", keys);
+	counts(1, 0, 0, 0, 0, 0);
+	assert_int_equal(count("tenants"), 1);
+	assert_int_equal(store_tenant_get(edge.store, "acme", 4, &t),
+	    STORE_OK);
+	assert_int_equal(store_apikeys(t, &v, &n, &lsn), STORE_OK);
+	assert_int_equal(n, 1);
+	assert_string_equal(v[0].label, "laptop");
+	store_credentials_free(v, n);
+	assert_int_equal(store_jwtkeys(t, &v, &n, &lsn), STORE_OK);
+	assert_int_equal(n, 1);
+	assert_int_equal(v[0].secret_len, 16);
+	store_credentials_free(v, n);
+	store_tenant_put(t);
+}
+
 /* What a hand or another program wrote is stored in the form of all items. */
 static void
 takes_white_space(void **state)
@@ -210,6 +243,9 @@ tells_what_is_wrong(void **state)
 		{ LINE("\\u007f", ""), "no conversation" },
 		{ KEYS(KEY("\\u001b[2J", HASH), ""), "keys" },
 		{ KEYS("", KEY("\\u001b[2J", SECRET)), "keys" },
+		{ KEYS("", KEY("", "\"secret\":\"61\"")), "keys" },
+		{ KEYS("", KEY("", HASH)), "keys" },
+		{ KEYS(KEY("", SECRET), ""), "keys" },
 		{ "{\"tenant\":\"acme\",\"conversation\":{\"id\":\"c\"},"
 		    "\"items\":[]}", "time or version" },
 		{ "{\"tenant\":\"acme\",\"conversation\":{\"id\":\"c\","
@@ -394,6 +430,7 @@ main(void)
 		TEST(refuses_impossible_numbers),
 		TEST(round_trip),
 		TEST(goes_to_another_tenant),
+		TEST(takes_keys_of_its_own),
 		TEST(takes_white_space),
 		TEST(tells_what_is_wrong),
 		TEST(takes_parts),

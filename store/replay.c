@@ -1,7 +1,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-
 #include "change.h"
 #include "import.h"
 #include "load.h"

@@ -69,8 +69,8 @@ int	 replay_record(struct recovery *, struct span line, uint64_t lsn);
 /*
  * What the journal lost (lost.c).  A gap: a version of this conversation that
  * r cannot follow.  An orphan: what r changes has neither a document nor a
- * creation; it is forgotten again when a later record deletes it.  Both return
- * 0, or -1 for want of memory; the conversation's tenant is locked.
+ * creation; it is forgotten again when a later record deletes it or makes it
+ * anew.  Both return 0, or -1 for want of memory; the tenant is locked.
  */
 int	 lost_gap(struct recovery *, struct conversation *,
 	    const struct record *);

@@ -194,9 +194,10 @@ replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
 	else if (r->once != NULL && is_set)
 		mark(s, &t->dirty_once, r->lsn);
 	c = tenant_find(t, r->conversation);
-	if (r->kind == CHANGE_CONVERSATION_CREATE)
+	if (r->kind == CHANGE_CONVERSATION_CREATE) {
 		rc = replay_create(s, t, c, r);
-	else if (c != NULL)
+		lost_orphan_forget(v, r, r->conversation);
+	} else if (c != NULL)
 		rc = replay_change(v, t, c, r);
 	else {
 		if (r->kind == CHANGE_CONVERSATION_DELETE)
@@ -297,6 +298,8 @@ replay_import(struct recovery *v, struct tenant *t, struct record *r)
 	}
 	if (rc == 1) {
 		apply_import(v, t, is_part ? NULL : c, r);
+		if (!is_part)
+			lost_orphan_forget(v, r, r->conversation);
 		rc = 0;
 	}
 out:

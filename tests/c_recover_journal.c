@@ -136,6 +136,39 @@ creation_is_lost(void **state)
 }
 
 static void
+appended_then_imported(struct store *s)
+{
+	struct change ch = { .kind = CHANGE_CONVERSATION_IMPORT,
+	    .metadata = { "{}", 2 }, .replaces = true };
+	struct tenant *t;
+
+	created_and_appended(s);
+	t = state_tenant(s, "acme");
+	strlcpy(ch.conversation, "a", sizeof(ch.conversation));
+	assert_int_equal(state_commit(s, t, &ch, NULL), STORE_OK);
+	store_tenant_put(t);
+}
+
+/* What was lost does not matter once it is there anew. */
+static void
+lost_and_imported(void **state)
+{
+	struct store *s;
+	int i;
+
+	(void)state;
+	free(crash(appended_then_imported));
+	damage_batch("creator");
+	for (i = 0; i < 2; i++) {
+		s = state_open(dir);
+		HAS(s, "a", 0);
+		HAS(s, "b", 1);
+		state_close(s);
+		assert_int_equal(state_count(dir, "quarantine", ASIDE), 0);
+	}
+}
+
+static void
 gap_behind_a_document(void **state)
 {
 	struct tenant *t;
@@ -510,6 +543,7 @@ main(void)
 		TEST(torn_tail),
 		TEST(gap_in_the_journal),
 		TEST(creation_is_lost),
+		TEST(lost_and_imported),
 		TEST(gap_behind_a_document),
 		TEST(deleted_while_damaged),
 		TEST(gap_in_a_copy),

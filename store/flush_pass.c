@@ -121,8 +121,13 @@ write_one(struct flush *f, struct round *r, struct dirty *d)
 	case FLUSHED_NOTHING:
 		succeeded(f, d);
 		return (rc);
-	case FLUSHED_FAILED:
 	case FLUSHED_LATER:
+		/* If its time had come: not at once again, but then. */
+		if (d->failures > 0)
+			d->retry_at = sys_monotonic_ms() +
+			    retry_ms(d->failures);
+		break;
+	case FLUSHED_FAILED:
 		break;
 	}
 	return (-1);
@@ -280,8 +285,11 @@ make_pass(struct flush *f, uint64_t goal, enum pass_kind kind)
 		rc = pass(f, r, kind);
 	else if (log_begins(&f->told, errno))
 		log_warn("flush");
-	free(r);
 	end = sys_monotonic_ms();
+	/* Nothing was looked through: no sooner than that. */
+	if (r == NULL && f->retry_at != INT64_MAX)
+		f->retry_at = end + RETRY_MS;
+	free(r);
 	f->relieve_at = end + RELIEVE_MS;
 	if (kind != PASS_RETRY)
 		f->due = end + f->interval_ms;

@@ -850,6 +850,39 @@ broken_journal(void **state)
 	close_it();
 }
 
+/* Nor is one tried without end that is due again meanwhile. */
+static void
+broken_journal_and_documents(void **state)
+{
+	uint64_t passes;
+	int i;
+
+	(void)state;
+	open_it(3600000, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(state_append(s, t, "a", "i1", "x", NULL, NULL), 0);
+	fault_arm_forever(FAULT_WRITE, 1, EIO);
+	assert_int_equal(store_flush(s), -1);
+	assert_int_equal(figures().failing, 1);
+	fault_arm_forever(FAULT_FDATASYNC, 1, EIO);
+	change_a();
+	for (i = 0; i < 1000 && store_health(s) == STORE_OK; i++)
+		usleep(10 * 1000);
+	assert_int_equal(store_health(s), STORE_SICK);
+	passes = figures().failed;
+	sleep(3);
+	assert_in_range(figures().failed - passes, 0, 10);
+	fault_disarm();
+	for (i = 0; i < 1000 && store_health(s) != STORE_OK; i++)
+		usleep(10 * 1000);
+	for (i = 0; i < 1000 && store_flush(s) == -1; i++)
+		usleep(10 * 1000);
+	assert_int_equal(dirty(), 0);
+	copy_is_whole();
+	close_it();
+}
+
 /* The journal breaks while a document waits for it: the same. */
 static void
 breaks_meanwhile(void **state)
@@ -1050,6 +1083,7 @@ main(void)
 		TEST(backs_off),
 		TEST(retries_alone),
 		TEST(broken_journal),
+		TEST(broken_journal_and_documents),
 		TEST(breaks_meanwhile),
 		TEST(uses_the_reserve),
 		TEST(deletes_on_a_full_disk),

@@ -222,8 +222,7 @@ replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
  * were cut off with it; else the conversation is damaged.
  */
 static int
-note_parts(struct recovery *v, struct tenant *t, struct conversation *c,
-    const struct record *r)
+note_parts(struct recovery *v, struct conversation *c, const struct record *r)
 {
 	int rc = 0;
 
@@ -231,14 +230,9 @@ note_parts(struct recovery *v, struct tenant *t, struct conversation *c,
 		v->has_hole = true;
 		return (0);
 	}
-	if (c == NULL) {
-		c = conversation_new(t, r->conversation, r->birth, NULL, 0,
-		    r->created_at);
-		if (c == NULL)
-			return (-1);
-		c->is_damaged = true;
-		tenant_insert(t, c);
-	}
+	/* If it is deleted later, nobody misses it. */
+	if (c == NULL)
+		return (lost_orphan(v, r, r->conversation));
 	lock_take(&c->lck);
 	if (v->store->o.read_only) {
 		lost_gap_tell(v, c);
@@ -287,7 +281,7 @@ replay_import(struct recovery *v, struct tenant *t, struct record *r)
 	}
 	if ((rc = import_reserve(t, r)) == 0) {
 		/* A part alone is missed by nobody. */
-		rc = is_part ? 0 : note_parts(v, t, c, r);
+		rc = is_part ? 0 : note_parts(v, c, r);
 		goto out;
 	}
 	if (rc == 1 && !is_part && c == NULL) {

@@ -141,6 +141,7 @@ load_whole(struct walk *w, struct tenant *t)
 	switch (load_tenant(t, TENANT_LOADED, &lsn)) {
 	case STORE_OK:
 	case STORE_DAMAGED:	/* its conversations are there */
+	case STORE_NEWER:
 		break;
 	case STORE_NOMEM:
 		errno = ENOMEM;

@@ -496,7 +496,8 @@ load_tenant(struct tenant *t, enum tenant_level want, uint64_t *lsn_r)
 	while (t->level < want) {
 		next = t->level + 1;
 		lock_give(&t->lck);
-		if ((err = load_level(&l, next)) == STORE_OK)
+		err = load_level(&l, next);
+		if (err == STORE_OK || err == STORE_DAMAGED)
 			raise_lsn(&l);
 		lock_take(&t->lck);
 		/* Without tenant.json its conversations load all the same. */

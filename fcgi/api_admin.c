@@ -177,14 +177,18 @@ status(struct admin_call *c)
 {
 	struct store *store = c->req->edge->store;
 	struct buf *out = &c->rep->body;
-	enum store_err health = store_ready(store);
+	static const char *const healths[] = {
+		[STATE_READY] = "ok",
+		[STATE_FULL] = "full",
+		[STATE_BROKEN] = "sick",
+		[STATE_HANGS] = "hangs"
+	};
 	struct store_stats s;
 
 	store_stats(store, &s);
 	reply_start(c->rep, 200);
 	buf_addf(out, "{\"object\":\"status\",\"health\":\"%s\",\"error\":",
-	    health == STORE_OK ? "ok" : health == STORE_FULL ? "full" :
-	    "sick");
+	    healths[store_ready(store)]);
 	buf_jsons(out, s.error != 0 ? errno_name(s.error) : NULL);
 	buf_addf(out, ",\"store_id\":\"%s\",\"started_at\":%jd,\"lsn\":%ju,"
 	    "\"durable\":%ju,\"tenants\":%zu,\"tenants_open\":%zu,"

@@ -31,13 +31,16 @@ add_reasons(const struct edge *edge, struct buf *out)
 	if (atomic_load(&edge->tallies->is_stopping))
 		add_reason(out, "stopping");
 	switch (store_ready(edge->store)) {
-	case STORE_OK:
+	case STATE_READY:
 		break;
-	case STORE_FULL:
+	case STATE_FULL:
 		add_reason(out, "disk_full");
 		break;
-	default:
+	case STATE_BROKEN:
 		add_reason(out, "journal_broken");
+		break;
+	case STATE_HANGS:
+		add_reason(out, "disk_hangs");
 		break;
 	}
 }

@@ -221,6 +221,9 @@ put_journal(struct prom *p, const struct store_stats *s)
 	    "While it is broken: by what.");
 	if (s->error != 0)
 		prom_sample(p, labels, 1, 1);
+	prom_one(p, "rememberd_journal_hangs", PROM_GAUGE,
+	    "1 while changes are not durable in the time a request may take.",
+	    s->hangs, 1);
 	prom_one(p, "rememberd_journal_records_total", PROM_COUNTER,
 	    "Changes appended to the journal.", s->records, 1);
 	prom_one(p, "rememberd_journal_batches_total", PROM_COUNTER,

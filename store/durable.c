@@ -22,16 +22,30 @@ store_health(struct store *s)
 	    store_err_of(journal_error(s->journal)));
 }
 
-enum store_err
+void
+store_late(struct store *s, uint64_t lsn)
+{
+
+	journal_late(s->journal, lsn);
+}
+
+enum store_state
 store_ready(struct store *s)
 {
-	enum store_err err = STORE_OK;
 
-	if (!s->o.read_only)
-		err = store_err_of(journal_room(s->journal, READY_SIZE,
-		    false));
-	/* A batch that is full now is not full for long. */
-	return (err == STORE_BUSY ? STORE_OK : err);
+	if (s->o.read_only)
+		return (STATE_READY);
+	switch (store_err_of(journal_room(s->journal, READY_SIZE, false))) {
+	case STORE_OK:
+	case STORE_BUSY:
+		/* A batch that is full is not for long, if the disk works. */
+		return (journal_hangs(s->journal) ? STATE_HANGS :
+		    STATE_READY);
+	case STORE_FULL:
+		return (STATE_FULL);
+	default:
+		return (STATE_BROKEN);
+	}
 }
 
 enum store_err

@@ -149,6 +149,7 @@ journal_open(int dirfd, const struct journal_options *opt,
 	j->next = opt->next;
 	atomic_init(&j->durable, opt->next - 1);
 	atomic_init(&j->error, 0);
+	atomic_init(&j->late, 0);
 	TAILQ_INIT(&j->kept);
 	LIST_INIT(&j->waiters);
 	lock_init(&j->lck, LOCK_JOURNAL);
@@ -361,6 +362,73 @@ journal_error(struct journal *j)
 	return (atomic_load_explicit(&j->error, memory_order_acquire));
 }
 
+bool
+journal_hangs(struct journal *j)
+{
+	const uint64_t durable = journal_durable(j);
+
+	return (atomic_load_explicit(&j->late, memory_order_acquire) >
+	    durable);
+}
+
+/* For how long has the oldest that is pending been so? */
+static int64_t
+pending_ms(const struct journal *j)
+{
+	lock_assert_held(&j->lck);
+	if (j->draining->nruns > 0)
+		return (sys_monotonic_ms() - j->draining->since);
+	if (j->filling->nruns > 0)
+		return (sys_monotonic_ms() - j->filling->since);
+	return (0);
+}
+
+bool
+journal_hang_ends(struct journal *j)
+{
+	lock_assert_held(&j->lck);
+	if (!j->has_told || journal_hangs(j))
+		return (false);
+	j->has_told = false;
+	return (true);
+}
+
+void
+journal_tell_end(void)
+{
+	log_warnx("journal: the disk hangs no more");
+}
+
+/*
+ * The log is written without the lock: it may be on the disk that hangs.  Its
+ * end is told only by who finds the begin told, so that it comes last.
+ */
+void
+journal_late(struct journal *j, uint64_t lsn)
+{
+	bool begins, ends;
+	int64_t ms;
+
+	lock_assert_none();
+	lock_take(&j->lck);
+	begins = journal_error(j) == 0 && !journal_hangs(j) &&
+	    lsn > journal_durable(j);
+	if (lsn > j->late)
+		atomic_store_explicit(&j->late, lsn, memory_order_release);
+	ms = pending_ms(j);
+	lock_give(&j->lck);
+	if (!begins)
+		return;
+	log_errx("journal: the disk hangs, no change became safe for %lld s",
+	    (long long)ms / 1000);
+	lock_take(&j->lck);
+	j->has_told = true;
+	ends = journal_hang_ends(j);
+	lock_give(&j->lck);
+	if (ends)
+		journal_tell_end();
+}
+
 int
 journal_wait(struct journal *j, uint64_t lsn)
 {
@@ -471,10 +539,7 @@ journal_stats(struct journal *j, struct journal_stats *stats)
 		if (k->first != 0)
 			stats->newest_lsn = k->last;
 	}
-	if (j->draining->nruns > 0)
-		stats->pending_ms = sys_monotonic_ms() - j->draining->since;
-	else if (j->filling->nruns > 0)
-		stats->pending_ms = sys_monotonic_ms() - j->filling->since;
+	stats->pending_ms = pending_ms(j);
 	stats->reserve_error = reserve_error(j);
 	stats->keep_ms = j->keep_ms;
 	strlcpy(stats->open, j->open == NULL ? "" : j->open->name,

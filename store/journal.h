@@ -105,6 +105,14 @@ uint64_t journal_next(struct journal *);
 uint64_t journal_durable(struct journal *);
 /* 0 while OPEN, else the errno that broke it.  One atomic load. */
 int	 journal_error(struct journal *);
+/*
+ * Somebody waited for lsn for as long as anybody may: unless it is durable by
+ * now or the journal BROKEN, the disk hangs.  The first is logged, and the end.
+ * Call without a lock.
+ */
+void	 journal_late(struct journal *, uint64_t lsn);
+/* Is there an lsn that came late and is not durable yet?  Two atomic loads. */
+bool	 journal_hangs(struct journal *);
 
 /*
  * Block until lsn is durable.  Returns 0, or -1 with errno set if the journal

@@ -127,11 +127,14 @@ struct journal {
 	struct log_told	 told;		/* segments that cannot be removed; of
 					 * the caller of journal_retire */
 	int64_t		 keep_ms;	/* [m] how long a copy may take now */
+	bool		 has_told;	/* [m] the log says that the disk
+					 * hangs */
 	struct journal_stats stats;	/* [m] what is only counted */
 
 	/* Written under lck; read by anybody. */
 	_Atomic uint64_t durable;
 	_Atomic int	 error;		/* 0, or why the journal is BROKEN */
+	_Atomic uint64_t late;		/* highest lsn of journal_late */
 };
 
 /* The lowest lsn that is not durable, or the next to be given.  Call with lck
@@ -152,6 +155,11 @@ void	 journal_publish(struct journal *);
  * of all who wish for anything.  Call with lck held.
  */
 void	 journal_notify(struct journal *, bool is_state_change);
+
+/* Is what was told of a disk that hangs over?  Then it is to be logged, by
+ * journal_tell_end.  Call with lck held. */
+bool	 journal_hang_ends(struct journal *);
+void	 journal_tell_end(void);
 
 /* For want of space? */
 bool	 journal_is_space_error(int error);

@@ -106,6 +106,7 @@ finish_run(struct journal *j, const struct segment_batch *sb)
 	const size_t used = segment_used(j->segment);
 	const size_t early = segment_size(j->segment) / EARLY_PART;
 	struct kept *k = j->open;
+	bool ends;
 
 	lock_take(&j->lck);
 	if (used > early && k->bytes <= early && j->spare.error == 0)
@@ -129,7 +130,10 @@ finish_run(struct journal *j, const struct segment_batch *sb)
 	if (++j->done == j->draining->nruns)
 		swap(j);
 	journal_publish(j);
+	ends = journal_hang_ends(j);
 	lock_give(&j->lck);
+	if (ends)
+		journal_tell_end();
 }
 
 /*

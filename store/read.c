@@ -25,17 +25,7 @@ store_bound(struct store *s)
 	if (journal_error(s->journal) != 0)
 		return (journal_durable(s->journal));
 	durable = journal_durable(s->journal);
-	return (atomic_load(&s->late) > durable ? durable : UINT64_MAX);
-}
-
-void
-store_late(struct store *s, uint64_t lsn)
-{
-	uint64_t late = atomic_load(&s->late);
-
-	while (late < lsn &&
-	    !atomic_compare_exchange_weak(&s->late, &late, lsn))
-		;
+	return (journal_hangs(s->journal) ? durable : UINT64_MAX);
 }
 
 /*

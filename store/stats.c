@@ -50,6 +50,7 @@ read_journal(struct store *s, struct store_stats *st)
 	journal_stats(s->journal, &js);
 	st->lsn = journal_next(s->journal) - 1;
 	st->error = journal_error(s->journal);
+	st->hangs = st->error == 0 && journal_hangs(s->journal);
 	st->segments = js.segments;
 	_Static_assert(sizeof(js.open) <= sizeof(st->open_segment),
 	    "a name is never cut");

@@ -383,9 +383,16 @@ uint64_t	 store_durable(struct store *);
 void		 store_late(struct store *, uint64_t lsn);
 /* STORE_OK, or why changes are refused now: STORE_FULL, STORE_SICK. */
 enum store_err	 store_health(struct store *);
-/* The same for what is not essential: also STORE_FULL while the journal works,
- * but what is left of it is kept for deletions. */
-enum store_err	 store_ready(struct store *);
+/* And are they made, those too that are not essential? */
+enum store_state {
+	STATE_READY,
+	STATE_FULL,		/* no space, or what is left of the journal is
+				   kept for deletions */
+	STATE_BROKEN,		/* the journal cannot be written */
+	STATE_HANGS		/* taken, but not durable in the time that
+				   anybody may wait (store_late) */
+};
+enum store_state store_ready(struct store *);
 /* Block until lsn is durable: STORE_OK or STORE_SICK.  Not for loops. */
 enum store_err	 store_wait(struct store *, uint64_t lsn);
 
@@ -423,6 +430,7 @@ struct store_stats {
 	uint64_t	 bytes;		/* of both */
 	int		 error;		/* 0, or the errno that broke the
 					   journal */
+	bool		 hangs;		/* STATE_HANGS */
 	int		 reserve_error;	/* 0: the spare segment is there;
 					   EAGAIN: soon; else why it is not */
 	struct histogram sync_us;	/* fdatasync of the journal */

@@ -43,7 +43,6 @@ struct store {
 	struct flush	*flush;			/* [I] */
 	atomic_size_t	 nconversations;	/* in memory */
 	atomic_size_t	 nquarantined;		/* since the start */
-	_Atomic(uint64_t) late;			/* see store_late */
 	/* If it is read only, else unused: */
 	uint64_t	 read_lsn;		/* [I] highest found */
 	size_t		 read_segments;		/* [I] */

@@ -15,9 +15,9 @@
 
 FAKE_TENANT
 
-static enum store_err health;
+static enum store_state health;
 
-enum store_err
+enum store_state
 store_ready(struct store *s)
 {
 	(void)s;
@@ -46,7 +46,7 @@ static void
 lives(void **state)
 {
 	(void)state;
-	for (health = STORE_OK; health <= STORE_UNSURE; health++)
+	for (health = STATE_READY; health <= STATE_HANGS; health++)
 		assert_answer(api_healthz, health % 2 == 0, 200,
 		    "{\"status\":\"ok\"}\n");
 }
@@ -55,17 +55,20 @@ static void
 is_ready(void **state)
 {
 	(void)state;
-	health = STORE_OK;
+	health = STATE_READY;
 	assert_answer(api_readyz, false, 200, "{\"status\":\"ready\"}\n");
-	health = STORE_FULL;
+	health = STATE_FULL;
 	assert_answer(api_readyz, false, 503,
 	    "{\"status\":\"unready\",\"reasons\":[\"disk_full\"]}\n");
-	health = STORE_SICK;
+	health = STATE_BROKEN;
 	assert_answer(api_readyz, false, 503,
 	    "{\"status\":\"unready\",\"reasons\":[\"journal_broken\"]}\n");
 	assert_answer(api_readyz, true, 503, "{\"status\":\"unready\","
 	    "\"reasons\":[\"stopping\",\"journal_broken\"]}\n");
-	health = STORE_OK;
+	health = STATE_HANGS;
+	assert_answer(api_readyz, false, 503,
+	    "{\"status\":\"unready\",\"reasons\":[\"disk_hangs\"]}\n");
+	health = STATE_READY;
 	assert_answer(api_readyz, true, 503,
 	    "{\"status\":\"unready\",\"reasons\":[\"stopping\"]}\n");
 	assert_answer(api_readyz, false, 200, "{\"status\":\"ready\"}\n");

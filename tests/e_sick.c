@@ -28,6 +28,7 @@
 #include "fcgi/client.h"
 #include "fcgi/tally.h"
 #include "fcgi/worker.h"
+#include "logged.h"
 #include "state.h"
 #include "tempdir.h"
 
@@ -41,7 +42,7 @@ static struct edge edge;
 static struct helper *helper;
 static struct workers *workers;
 static struct workers_options options;
-static char socket_path[108];
+static char socket_path[108], control_path[108];
 static int dirfd_;
 static char key[AUTH_KEY_SIZE];		/* of the tenant */
 static struct client *c;
@@ -108,6 +109,7 @@ set_timeout(uint64_t ms)
 
 	client_close(c);
 	stop_workers();
+	atomic_store(&edge.tallies->is_stopping, false);
 	conf.request_timeout = ms;
 	start_workers();
 	c = dial();
@@ -118,7 +120,6 @@ setup(void **state)
 {
 	struct credential k;
 	struct change ch;
-	char control[108];
 
 	(void)state;
 	state_folder(dir);
@@ -135,7 +136,7 @@ setup(void **state)
 	options = (struct workers_options){ .edge = &edge, .n = 2,
 	    .max_conns = 100, .stop_ms = 300 };
 	options.public_fd = listen_at(socket_path, "public");
-	options.control_fd = listen_at(control, "control");
+	options.control_fd = listen_at(control_path, "control");
 	start_workers();
 	c = dial();
 	return (0);
@@ -146,6 +147,7 @@ teardown(void **state)
 {
 
 	(void)state;
+	logged_stop();
 	fault_disarm();
 	client_close(c);
 	stop_workers();
@@ -454,6 +456,22 @@ slow(void **state)
 	assert_int_equal(count_items("c1"), 2);
 }
 
+/* What is seen of it from outside. */
+static void
+looks(bool hangs)
+{
+	struct client *by = client_open(control_path, TIMEOUT_MS);
+	struct store_stats stats;
+
+	ask_as(by, key, "GET", "/admin/v1/status", NULL, "");
+	answered(by, 200, NULL, hangs ? "\"health\":\"hangs\"" :
+	    "\"health\":\"ok\"");
+	at_once("GET", "/readyz", NULL, "", hangs ? 503 : 200, NULL,
+	    hangs ? "[\"disk_hangs\"]" : "\"ready\"");
+	store_stats(s, &stats);
+	assert_int_equal(stats.hangs, hangs);
+}
+
 /* A disk that hangs: nobody waits longer than a request may. */
 static void
 hangs(void **state)
@@ -462,7 +480,9 @@ hangs(void **state)
 
 	(void)state;
 	set_timeout(300);
+	logged_start();
 	send = one_pending();
+	looks(false);
 	items = ask("GET", "/v1/conversations/c1/items", NULL, "");
 	list = ask("GET", "/v1/conversations", NULL, "");
 	match = ask("POST", "/v1/conversations/c1", "If-Match: \"2\"",
@@ -476,6 +496,10 @@ hangs(void **state)
 	again = ask("POST", "/v1/conversations/c1/items", "Idempotency-Key: k",
 	    MESSAGE("new"));
 	answered(again, 503, NULL, "\"outcome_unknown\"");
+	looks(true);
+	assert_int_equal(logged_times("the disk hangs, no change became"), 1);
+	assert_int_equal(logged_times("the disk hangs"), 1);
+	logged_start();
 	set_timeout(60000);
 	again = ask("POST", "/v1/conversations/c1/items", "Idempotency-Key: k",
 	    MESSAGE("new"));
@@ -483,10 +507,14 @@ hangs(void **state)
 	fault_gate_open();
 	answered(again, 200, "ETag: \"3\"", "\"text\":\"new\"");
 	assert_int_equal(count_items("c1"), 2);
+	looks(false);
 	/* What is pending is waited for again. */
 	hold_disk();
 	send = ask("DELETE", "/v1/conversations/c1/items/old", NULL, "");
 	assert_true(fault_gate_await());
+	looks(false);
+	assert_int_equal(logged_times("the disk hangs no more"), 1);
+	assert_int_equal(logged_times("the disk hangs"), 1);
 	items = ask("GET", "/v1/conversations/c1/items", NULL, "");
 	assert_true(is_silent(items));
 	fault_gate_open();
@@ -498,6 +526,8 @@ hangs(void **state)
 static void
 only_counted(void **state)
 {
+	static const char *const count[] = { "x-stainless-retry-count: 0",
+	    "x-stainless-retry-count: 1" };
 	static const char create[] = "{\"metadata\":{\"a\":\"b\"}}",
 	    answer[] = "{\"model\":\"recall\",\"conversation\":\"c1\","
 	    "\"input\":\"of old?\"}", alone[] = "{\"model\":\"recall\","
@@ -512,19 +542,15 @@ only_counted(void **state)
 	assert_int_equal(state_append(s, t, "c1", "old", "of old", NULL, NULL),
 	    0);
 	hold_disk();
-	one = ask("POST", "/v1/responses", "x-stainless-retry-count: 0",
-	    answer);
+	one = ask("POST", "/v1/responses", count[0], answer);
 	assert_true(fault_gate_await());
-	two = ask("POST", "/v1/responses", "x-stainless-retry-count: 1",
-	    answer);
+	two = ask("POST", "/v1/responses", count[1], answer);
 	/* Never without a conversation, nor for a new one. */
 	for (i = 0; i < 2; i++)
-		made[i] = ask("POST", "/v1/conversations", i == 0 ?
-		    "x-stainless-retry-count: 0" :
-		    "x-stainless-retry-count: 1", create);
+		made[i] = ask("POST", "/v1/conversations", count[i], create);
 	/* Of another path, or method: no POST counts. */
-	other = ask("POST", "/v1/conversations/c2/items",
-	    "x-stainless-retry-count: 1", MESSAGE("other"));
+	other = ask("POST", "/v1/conversations/c2/items", count[1],
+	    MESSAGE("other"));
 	assert_true(is_silent(one) && is_silent(two) && is_silent(made[0]) &&
 	    is_silent(made[1]) && is_silent(other));
 	fault_gate_open();
@@ -550,9 +576,7 @@ only_counted(void **state)
 	}
 	/* Two answers of the agent: it keeps none. */
 	for (i = 0; i < 2; i++) {
-		ask_as(c, key, "POST", "/v1/responses", i == 0 ?
-		    "x-stainless-retry-count: 0" :
-		    "x-stainless-retry-count: 1", alone);
+		ask_as(c, key, "POST", "/v1/responses", count[i], alone);
 		assert_int_equal(client_read_reply(c, &r[i]), 0);
 	}
 	assert_string_not_equal(r[0].body, r[1].body);

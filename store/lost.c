@@ -37,6 +37,17 @@ lost_gap(struct recovery *v, struct conversation *c, const struct record *r)
 }
 
 void
+lost_gap_forget(struct recovery *v, const struct conversation *c)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < v->ngaps; i++)
+		if (v->gaps[i].conversation != c)
+			v->gaps[n++] = v->gaps[i];
+	v->ngaps = n;
+}
+
+void
 lost_gap_tell(struct recovery *v, const struct conversation *c)
 {
 	char lost[ID_SIZE + TENANT_NAME_MAX + 100];

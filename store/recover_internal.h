@@ -74,6 +74,8 @@ int	 replay_record(struct recovery *, struct span line, uint64_t lsn);
  */
 int	 lost_gap(struct recovery *, struct conversation *,
 	    const struct record *);
+/* It is about to be freed: another takes its place. */
+void	 lost_gap_forget(struct recovery *, const struct conversation *);
 int	 lost_orphan(struct recovery *, const struct record *,
 	    const char *what);
 void	 lost_orphan_forget(struct recovery *, const struct record *,

@@ -91,9 +91,10 @@ makes_way(struct store *s, const struct conversation *there,
 }
 
 static int
-replay_create(struct store *s, struct tenant *t, struct conversation *there,
-    struct record *r)
+replay_create(struct recovery *v, struct tenant *t,
+    struct conversation *there, struct record *r)
 {
+	struct store *s = v->store;
 	struct conversation *c;
 	uint64_t first = r->lsn;
 
@@ -108,6 +109,7 @@ replay_create(struct store *s, struct tenant *t, struct conversation *there,
 		    t->name, c->id);
 		/* Its own changes count as written when c is. */
 		first = flush_forget(s->flush, &there->dirty, first);
+		lost_gap_forget(v, there);
 		tenant_remove(t, there);
 		conversation_free(there);
 	}
@@ -195,7 +197,7 @@ replay_conversation(struct recovery *v, struct tenant *t, struct record *r)
 		mark(s, &t->dirty_once, r->lsn);
 	c = tenant_find(t, r->conversation);
 	if (r->kind == CHANGE_CONVERSATION_CREATE) {
-		rc = replay_create(s, t, c, r);
+		rc = replay_create(v, t, c, r);
 		lost_orphan_forget(v, r, r->conversation);
 	} else if (c != NULL)
 		rc = replay_change(v, t, c, r);

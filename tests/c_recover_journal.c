@@ -422,6 +422,37 @@ odd_records(void **state)
 	state_close(s);
 }
 
+/* A gap does not outlive its conversation, whose id another may have. */
+static void
+gap_of_a_former_life(void **state)
+{
+	static const char *const lines[] = {
+		"{\"at\":1,\"op\":\"tenant.create\",\"tenant\":\"acme\"}",
+		"{\"at\":2,\"op\":\"conversation.create\",\"tenant\":\"acme\","
+		    C("x", "1", "1") "}",
+		"{\"at\":3,\"op\":\"items.append\",\"tenant\":\"acme\","
+		    C("x", "1", "3") ",\"items\":[{\"id\":\"i\"}]}",
+		"{\"at\":4,\"op\":\"conversation.delete\",\"tenant\":\"acme\","
+		    C("x", "1", "4") "}",
+		"{\"at\":5,\"op\":\"conversation.create\",\"tenant\":\"acme\","
+		    C("x", "2", "1") "}",
+		"{\"at\":6,\"op\":\"items.append\",\"tenant\":\"acme\","
+		    C("x", "2", "2") ",\"items\":[{\"id\":\"j\"}]}",
+	};
+	struct store *s;
+	char id[17];
+
+	(void)state;
+	empty_store(id);
+	write_segment(id, 10, lines, sizeof(lines) / sizeof(lines[0]));
+	s = state_open(dir);
+	HAS(s, "x", 1);
+	state_close(s);
+	s = state_open(dir);
+	HAS(s, "x", 1);
+	state_close(s);
+}
+
 /*
  * An id that was deleted, swept and used again: its second life counts, with
  * the first still in the journal.
@@ -549,6 +580,7 @@ main(void)
 		TEST(gap_in_a_copy),
 		TEST(hole_before_the_tail),
 		TEST(odd_records),
+		TEST(gap_of_a_former_life),
 		TEST(second_birth),
 		TEST(future_once),
 		TEST(left_spare),

@@ -14,6 +14,8 @@
 #define COPY_BYTES	((size_t)256 << 10)
 /* A document's checksum stands in its last bytes. */
 #define TAIL_BYTES	64
+/* A link to a folder above it would have no end. */
+#define DEPTH_MAX	32
 
 /* Note where it failed: the innermost comes first. */
 static int
@@ -61,6 +63,15 @@ is_there(int fd, const char *name)
 	struct stat st;
 
 	return (sys->fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+static bool
+is_link(int fd, const char *name)
+{
+	struct stat st;
+
+	return (sys->fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode));
 }
 
 /* Read the file's last bytes.  Returns their number, or -1. */
@@ -184,8 +195,7 @@ copy_contents(struct copy *c, int from, int to, const char *name)
 {
 	int in, rc;
 
-	in = sys->openat(from, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
-	    O_NONBLOCK, 0);
+	in = sys->openat(from, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 	if (in == -1)
 		return (errno == ENOENT ? 0 : -1);
 	rc = write_file(c, in, to, name);
@@ -197,7 +207,7 @@ int
 copy_file(struct copy *c, int from, int to, int earlier, const char *name)
 {
 	const bool may_link = c->may_link != NULL &&
-	    c->may_link(from, name, c->arg);
+	    c->may_link(from, name, c->arg) && !is_link(from, name);
 	int rc = -1;
 
 	if (is_there(to, name))
@@ -233,17 +243,25 @@ struct level {
 static int
 copy_sub(struct level *l, const char *name)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	int from, to, earlier = -1, rc = -1;
 
+	if (l->copy->depth == DEPTH_MAX) {
+		errno = ELOOP;
+		return (failed(l->copy, name));
+	}
 	if ((from = sys->openat(l->from, name, flags, 0)) == -1)
 		return (errno == ENOENT ? 0 : failed(l->copy, name));
 	if (l->earlier != -1)
 		earlier = sys->openat(l->earlier, name, flags, 0);
 	if ((to = sys_opendir(l->to, name)) == -1)
 		(void)failed(l->copy, name);
-	else if ((rc = copy_tree(l->copy, from, to, earlier)) == -1)
-		(void)failed(l->copy, name);
+	else {
+		l->copy->depth++;
+		if ((rc = copy_tree(l->copy, from, to, earlier)) == -1)
+			(void)failed(l->copy, name);
+		l->copy->depth--;
+	}
 	close_quietly(to);
 	close_quietly(earlier);
 	close_quietly(from);
@@ -260,6 +278,9 @@ visit_name(const char *name, void *arg)
 		return (0);
 	if (sys->fstatat(l->from, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return (errno == ENOENT ? 0 : failed(l->copy, name));
+	/* One that leads nowhere may be a disk that is not mounted. */
+	if (S_ISLNK(st.st_mode) && sys->fstatat(l->from, name, &st, 0) == -1)
+		return (failed(l->copy, name));
 	if (S_ISDIR(st.st_mode))
 		return (copy_sub(l, name));
 	if (!S_ISREG(st.st_mode))

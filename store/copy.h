@@ -15,7 +15,8 @@
  * What is there already is left alone, so that a folder may be copied again
  * for what a first look missed.  Files and folders that vanish meanwhile are
  * passed over; so are temporary files, and what is neither file nor folder.
- * Copies keep mode, time and, where that is allowed, owner.
+ * Symbolic links are followed, as by the daemon, and the copy has what they
+ * stand for; one that leads nowhere is an error.  Copies keep mode, time and, where that is allowed, owner.
  */
 struct copy {
 	/*
@@ -32,6 +33,7 @@ struct copy {
 	uint64_t	 linked;	/* to the original */
 	uint64_t	 kept;		/* linked to the earlier copy */
 	uint64_t	 bytes;		/* of those copied */
+	unsigned int	 depth;		/* of folders */
 	char		 failed[512];	/* where it failed, from the top */
 };
 

@@ -192,6 +192,40 @@ links_no_segment_unknown(void **state)
 	}
 }
 
+/* A tenant on another disk is served through a link, so it is backed up. */
+static void
+follows_links(void **state)
+{
+	struct backup_report r;
+	char path[PATH_SIZE * 2];
+
+	(void)state;
+	shell("mv '%s/tenants/acme' '%s/elsewhere'", store, base);
+	shell("ln -s '%s/elsewhere' '%s/tenants/acme'", base, store);
+	shell("ln '%s/elsewhere/tenant.json' '%s/real'", base, base);
+	shell("ln -s '%s/real' '%s/tenants/acme/linked'", base, store);
+	make(to, NULL);
+	check_whole(to);
+	assert_true(S_ISDIR(stat_of(to, "tenants/acme").st_mode));
+	assert_true(S_ISREG(stat_of(to, "tenants/acme/linked").st_mode));
+	assert_true(exists(to, C(1)));
+	assert_int_equal(backup_restore(to, again, NULL, NULL), 0);
+	check_whole(again);
+	state_remove(to);
+
+	/* Without an end, and to a disk that is not there. */
+	(void)snprintf(path, sizeof(path), "%s/tenants/acme/up", store);
+	assert_int_equal(symlink("..", path), 0);
+	assert_int_equal(backup_make(options(to, NULL), &r), -1);
+	assert_false(exists(to, BACKUP_NAME));
+	assert_int_equal(unlink(path), 0);
+	state_remove(to);
+	(void)snprintf(path, sizeof(path), "%s/tenants/globex", store);
+	assert_int_equal(symlink("/nowhere/globex", path), 0);
+	assert_int_equal(backup_make(options(to, NULL), &r), -1);
+	assert_false(exists(to, BACKUP_NAME));
+}
+
 /* --- calls that go another way --------------------------------------------- */
 
 static struct sys table;
@@ -682,6 +716,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(links_what_stays),
 		TEST(links_no_segment_unknown),
+		TEST(follows_links),
 		TEST(keeps_what_is_the_same),
 		TEST(looks_twice),
 		TEST(passes_what_vanishes),

@@ -140,34 +140,67 @@ is_served(const struct conf *conf)
 	return (yes);
 }
 
+/* Copy it, and read it back.  0, or -1 after saying why. */
+static int
+restore_files(struct restore *r, const char *store)
+{
+	int rc;
+
+	r->progress = progress_new("restore", 0);
+	rc = backup_restore(r->args->words[0], store, on_file, r);
+	progress_end(r->progress);
+	r->progress = NULL;
+	if (rc == -1)
+		warnx("%s was not restored", store);
+	return (rc == -1 ? -1 : verify(r, store));
+}
+
+/* Make room.  Returns 1, 0 if there was nothing, or -1 after saying why. */
+static int
+set_aside(const struct restore *r, const char *store, char *aside, size_t size)
+{
+	int rc;
+
+	if (backup_may_replace(r->args->words[0], store) == -1)
+		return (-1);
+	if ((rc = backup_set_aside(store, aside, size)) == 1) {
+		printf("%s is now %s\n", store, aside);
+		/* Before hours of copying. */
+		(void)fflush(stdout);
+	}
+	return (rc);
+}
+
+static void
+put_back(const char *store, const char *aside)
+{
+
+	if (backup_put_back(store, aside) == 0)
+		warnx("%s is what it was before", store);
+	else
+		warnx("the store is still %s; move away what is in its place, "
+		    "then: mv -T '%s' '%s'", aside, aside, store);
+}
+
 static int
 restore_whole(struct restore *r, const struct conf *conf)
 {
 	char aside[PATH_MAX] = "";
-	int rc;
+	int is_aside = 0;
 
 	if (is_served(conf)) {
 		warnx("a daemon answers on %s: stop it first",
 		    conf->control_socket);
 		return (-1);
 	}
-	if (r->args->is_forced) {
-		if ((rc = backup_set_aside(conf->store, aside,
-		    sizeof(aside))) == -1)
-			return (-1);
-		if (rc == 1)
-			printf("%s is now %s\n", conf->store, aside);
-	}
-	r->progress = progress_new("restore", 0);
-	rc = backup_restore(r->args->words[0], conf->store, on_file, r);
-	progress_end(r->progress);
-	r->progress = NULL;
-	if (rc == -1) {
-		warnx("%s was not restored", conf->store);
+	if (r->args->is_forced && (is_aside = set_aside(r, conf->store, aside,
+	    sizeof(aside))) == -1)
+		return (-1);
+	if (restore_files(r, conf->store) == -1) {
+		if (is_aside == 1)
+			put_back(conf->store, aside);
 		return (-1);
 	}
-	if (verify(r, conf->store) == -1)
-		return (-1);
 	printf("restored %" PRIu64 " conversations with %" PRIu64
 	    " items into %s\n", r->done, r->items, conf->store);
 	return (fflush(stdout) == EOF || r->has_damage ? -1 : 0);

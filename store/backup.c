@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 
 #define BACKUP_FORMAT	1
 #define BACKUP_MAX	(1 << 16)
+#define BEFORE		".before"	/* of the name set aside */
 
 /* A backup that is being made, or a restore. */
 struct backup {
@@ -344,6 +346,85 @@ backup_make(const struct backup_options *o, struct backup_report *r)
 
 /* --- setting aside ------------------------------------------------------- */
 
+/* Is fd the folder dir, or one below it?  1, 0, or -1 with errno set. */
+static int
+is_within(int fd, int dir)
+{
+	struct stat above, st, up;
+	int at, next, rc;
+
+	if (sys->fstat(dir, &above) == -1 || sys->fstat(fd, &st) == -1 ||
+	    (at = open_folder(fd, ".")) == -1)
+		return (-1);
+	for (;;) {
+		rc = st.st_dev == above.st_dev && st.st_ino == above.st_ino;
+		if (rc == 1)
+			break;
+		if ((next = open_folder(at, "..")) == -1) {
+			rc = -1;
+			break;
+		}
+		(void)sys->close(at);
+		at = next;
+		if (sys->fstat(at, &up) == -1) {
+			rc = -1;
+			break;
+		}
+		/* The root is its own parent. */
+		if (up.st_dev == st.st_dev && up.st_ino == st.st_ino)
+			break;
+		st = up;
+	}
+	(void)sys->close(at);
+	return (rc);
+}
+
+/* Is what is open as fd a store?  0, or -1 after logging why not. */
+static int
+check_source(int fd, const char *from)
+{
+	struct identity id;
+	char why[DOCUMENT_WHY];
+	int rc;
+
+	identity_init(&id);
+	rc = identity_load(fd, &id, why);
+	identity_fini(&id);
+	if (rc == DOCUMENT_OK)
+		return (0);
+	if (rc != -1)
+		log_errx("%s/%s: %s", from, IDENTITY_NAME, why);
+	else if (errno == ENOENT)
+		log_errx("%s has no %s: it is no store, or a backup that was "
+		    "cut off", from, IDENTITY_NAME);
+	else
+		log_err("%s/%s", from, IDENTITY_NAME);
+	return (-1);
+}
+
+int
+backup_may_replace(const char *from, const char *store)
+{
+	int fd, dir, rc = -1;
+
+	if ((fd = open_folder(AT_FDCWD, from)) == -1) {
+		log_err("%s", from);
+		return (-1);
+	}
+	if ((dir = open_folder(AT_FDCWD, store)) == -1 && errno != ENOENT)
+		log_err("%s", store);
+	else if (check_source(fd, from) == 0) {
+		rc = dir == -1 ? 0 : is_within(fd, dir);
+		if (rc == 1)
+			log_errx("%s is in the store %s itself", from, store);
+		else if (rc == -1)
+			log_err("%s", from);
+	}
+	close_folder(dir);
+	close_folder(fd);
+	return (rc == 0 ? 0 : -1);
+}
+
 int
 backup_set_aside(const char *store, char *aside, size_t size)
 {
@@ -372,7 +453,7 @@ backup_set_aside(const char *store, char *aside, size_t size)
 	if (gmtime_r(&now, &tm) == NULL)
 		memset(&tm, 0, sizeof(tm));
 	(void)strftime(at, sizeof(at), "%Y%m%dT%H%M%SZ", &tm);
-	(void)snprintf(aside, size, "%s.before-%s", path, at);
+	(void)snprintf(aside, size, "%s" BEFORE "-%s", path, at);
 	if (sys->renameat(AT_FDCWD, path, AT_FDCWD, aside) == -1)
 		log_err("rename %s to %s", path, aside);
 	else
@@ -383,23 +464,38 @@ out:
 	return (rc);
 }
 
+int
+backup_put_back(const char *store, const char *aside)
+{
+	char partial[PATH_MAX];
+	const char *at = strrchr(aside, '-');
+
+	/* Under a name beside its own, too: no daemon may take it. */
+	(void)snprintf(partial, sizeof(partial), "%.*s.partial%s",
+	    (int)(at - aside - (ptrdiff_t)strlen(BEFORE)), aside, at);
+	if (sys->renameat(AT_FDCWD, store, AT_FDCWD, partial) == -1 &&
+	    errno != ENOENT)
+		log_err("rename %s to %s", store, partial);
+	else if (sys->renameat(AT_FDCWD, aside, AT_FDCWD, store) == -1)
+		log_err("rename %s to %s", aside, store);
+	else
+		return (0);
+	return (-1);
+}
+
 /* --- restore -------------------------------------------------------------- */
 
 static int
 open_restore(struct backup *b, const char *from, const char *to)
 {
-	struct stat st;
 	pid_t holder;
 
 	if ((b->from = open_folder(AT_FDCWD, from)) == -1) {
 		log_err("%s", from);
 		return (-1);
 	}
-	if (sys->fstatat(b->from, IDENTITY_NAME, &st, 0) == -1) {
-		log_errx("%s has no %s: it is no store, or a backup that was "
-		    "cut off", from, IDENTITY_NAME);
+	if (check_source(b->from, from) == -1)
 		return (-1);
-	}
 	if ((b->to = copy_folder(to)) == -1) {
 		if (errno == ENOTEMPTY)
 			log_errx("%s is not empty", to);

@@ -78,11 +78,25 @@ int	 backup_make(const struct backup_options *, struct backup_report *);
 int	 backup_read(const char *dir, struct backup_report *);
 
 /*
+ * Ask before a store is set aside for what is restored from `from`: that must
+ * be a store, by its store.json, and not lie in the store itself.  Returns 0,
+ * or -1 after logging why not.
+ */
+int	 backup_may_replace(const char *from, const char *store);
+
+/*
  * Move the store out of the way, to a name beside its own that is put into
  * aside.  Returns 1; 0 if there is no such folder; -1 after logging why, as
  * when a daemon has it.  The next sync of the parent folder is the restore's.
  */
 int	 backup_set_aside(const char *store, char *aside, size_t size);
+
+/*
+ * Take that back: what stands in the store's place by now gets the name with
+ * .partial instead of .before.  Returns 0, or -1 after logging why: then the
+ * store is still what aside names.
+ */
+int	 backup_put_back(const char *store, const char *aside);
 
 /*
  * Copy the store or backup in from to the folder to, which is made or empty:

@@ -307,6 +307,40 @@ test('the whole store comes back', async () => {
 	o.remove();
 });
 
+test('a restore that cannot be leaves the store in its place', async () => {
+	const o = place(), dir = scratch();
+	good(o.ctl(['tenant', 'add', 'mine']));
+	good(o.ctl(['backup', `${dir}/b`]));
+	fs.cpSync(`${dir}/b`, `${o.store}/inside`, { recursive: true });
+	fs.mkdirSync(`${dir}/none`);
+	fs.cpSync(`${dir}/b`, `${dir}/torn`, { recursive: true });
+	fs.writeFileSync(`${dir}/torn/store.json`, '{}');
+	fs.symlinkSync(o.store, `${dir}/link`);
+	const still = () => {
+		assert.match(good(o.ctl(['tenant', 'list'])).out, /mine/);
+		return (fs.readdirSync(o.dir).filter((n) =>
+			/before|partial/.test(n)).sort());
+	};
+	const force = (from) => o.ctl(['restore', from, '--force']);
+	failed(force(`${dir}/none`), /no store/);
+	failed(force(`${dir}/missing`), /No such file/);
+	failed(force(`${dir}/torn`), /store\.json/);
+	for (const self of [o.store, `${o.store}/`, `${o.store}/inside`,
+		`${dir}/link`])
+		failed(force(self), /in the store .* itself/);
+	assert.deepEqual(still(), []);
+	/* One that is cut off on its way: it leads nowhere. */
+	fs.symlinkSync('/nowhere', `${dir}/b/tenants/away`);
+	const r = failed(force(`${dir}/b`), /away.*No such file/);
+	assert.match(r.err, /is what it was before/);
+	const [partial, ...more] = still();
+	assert.match(partial, /^store\.partial-\d+T\d+Z$/);
+	assert.deepEqual(more, []);
+	assert.ok(!fs.existsSync(`${o.dir}/${partial}/store.json`));
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
 test('any copy of a store can be restored', async () => {
 	const o = place(), dir = scratch();
 	await make(it.key);

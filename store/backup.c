@@ -73,6 +73,23 @@ backup_fini(struct backup *b)
 	close_folder(b->from);
 }
 
+/*
+ * Let to belong to the daemon's user, who is the owner of store.json: the
+ * folder may be that of who made it.
+ */
+static void
+own(const struct backup *b, int to)
+{
+	int fd;
+
+	fd = sys->openat(b->from, IDENTITY_NAME, O_RDONLY | O_CLOEXEC |
+	    O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd == -1)
+		return;
+	copy_owner(fd, to);
+	(void)sys->close(fd);
+}
+
 /* --- what may be linked ------------------------------------------------- */
 
 static bool
@@ -215,7 +232,7 @@ static int
 write_report(const struct backup *b, const struct backup_report *r)
 {
 	struct buf out = BUF_INITIALIZER;
-	int rc = -1;
+	int fd, rc = -1;
 
 	buf_addf(&out, "{\"rememberd\":\"backup\",\"format\":%d,\"store\":"
 	    "\"%s\",\"started_at\":%" PRId64 ",\"ended_at\":%" PRId64
@@ -227,6 +244,11 @@ write_report(const struct backup *b, const struct backup_report *r)
 		errno = ENOMEM;
 	else
 		rc = atomicfile_write(b->to, BACKUP_NAME, out.data, out.len);
+	if (rc == 0 && (fd = sys->openat(b->to, BACKUP_NAME, O_RDONLY |
+	    O_CLOEXEC, 0)) != -1) {
+		own(b, fd);
+		(void)sys->close(fd);
+	}
 	if (rc == -1) {
 		log_err("backup: %s", BACKUP_NAME);
 		(void)sys->unlinkat(b->to, BACKUP_NAME, 0);
@@ -304,6 +326,7 @@ open_all(struct backup *b, struct backup_report *r)
 			log_err("%s", o->dir);
 		return (-1);
 	}
+	own(b, b->to);
 	return (0);
 }
 
@@ -507,9 +530,8 @@ open_restore(struct backup *b, const char *from, const char *to)
 		log_err("%s/lock", to);
 		return (-1);
 	}
-	/* For the daemon, who may be another. */
-	copy_owner(b->from, b->to);
-	copy_owner(b->from, b->lock);
+	own(b, b->to);
+	own(b, b->lock);
 	return (0);
 }
 

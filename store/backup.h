@@ -67,7 +67,8 @@ struct backup_report {
 	uint64_t	 bytes;		/* of those copied */
 };
 
-/* Make one.  Returns 0, or -1 after logging why: then dir has no backup.json.
+/* Make one; if root does, all of it belongs to the owner of the store's
+ * store.json.  Returns 0, or -1 after logging why: then dir has no backup.json.
  * Blocks. */
 int	 backup_make(const struct backup_options *, struct backup_report *);
 
@@ -101,7 +102,8 @@ int	 backup_put_back(const char *store, const char *aside);
 /*
  * Copy the store or backup in from to the folder to, which is made or empty:
  * all but its lock and its backup.json, nothing linked, its store.json last,
- * so that what was cut off is no store.  to is locked meanwhile, as by a
+ * so that what was cut off is no store.  It belongs to the owner of from's
+ * store.json, if we may give it away, and is locked meanwhile, as by a
  * daemon.  Returns 0, or -1 after logging why.  Blocks.
  */
 int	 backup_restore(const char *from, const char *to,

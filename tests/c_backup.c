@@ -648,6 +648,76 @@ restore_keeps_daemons_out(void **state)
 	assert_true(n > 5);
 }
 
+/* --- whose it is -------------------------------------------------------------- */
+
+#define DAEMON	4711
+
+static ino_t owned[4096];	/* by DAEMON */
+static size_t nowned;
+
+/* store.json is the daemon's, and all else ours. */
+static int
+daemon_fstat(int fd, struct stat *st)
+{
+	char link[64], path[PATH_SIZE];
+	int rc = sys_real.fstat(fd, st);
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	assert_true(n > 0);
+	path[n] = '\0';
+	if (strcmp(path + n - strlen("/store.json"), "/store.json") == 0)
+		st->st_uid = DAEMON;
+	return (rc);
+}
+
+static int
+daemon_fchown(int fd, uid_t uid, gid_t gid)
+{
+
+	(void)gid;
+	assert_true(nowned < 4096);
+	if (uid == DAEMON)
+		owned[nowned++] = inode_of(fd);
+	return (0);
+}
+
+static bool
+is_the_daemons(const char *dir, const char *name)
+{
+	const ino_t ino = stat_of(dir, name).st_ino;
+	size_t i;
+
+	for (i = 0; i < nowned; i++)
+		if (owned[i] == ino)
+			return (true);
+	return (false);
+}
+
+/* What root made and brought back the daemon can open. */
+static void
+belongs_to_the_daemon(void **state)
+{
+
+	(void)state;
+	(void)options(to, NULL);
+	hook("", 0);
+	table.fstat = daemon_fstat;
+	table.fchown = daemon_fchown;
+	nowned = 0;
+	make(to, NULL);
+	assert_true(is_the_daemons(to, ""));
+	assert_true(is_the_daemons(to, BACKUP_NAME));
+	assert_true(is_the_daemons(to, "store.json"));
+	nowned = 0;
+	/* Its folder is root's here, as in what was made by other means. */
+	assert_int_equal(backup_restore(to, again, NULL, NULL), 0);
+	assert_true(is_the_daemons(again, ""));
+	assert_true(is_the_daemons(again, "lock"));
+	assert_true(is_the_daemons(again, "store.json"));
+}
+
 static void
 sets_no_store_in_use_aside(void **state)
 {
@@ -725,6 +795,7 @@ main(void)
 		TEST(backup_fails),
 		TEST(restore_fails),
 		TEST(restore_keeps_daemons_out),
+		TEST(belongs_to_the_daemon),
 		TEST(sets_no_store_in_use_aside),
 		TEST(reads_its_report),
 	};

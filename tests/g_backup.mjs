@@ -6,11 +6,25 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { suite, ok, refused, run, runAsync, build, user, scratch, walk, sleep,
-	until } from './harness.mjs';
+import { suite, ok, refused, run, runAsync, build, root, user, scratch, walk,
+	sleep, until } from './harness.mjs';
 
 const { test, it } = suite({ include: 'flush_interval = "200ms"\n' });
 const rememberctl = path.join(build, 'rememberctl');
+
+/** The lines of README.md's crontab: its variables and its jobs' commands. */
+function crontab()
+{
+	const lines = /`\/etc\/cron\.d\/\w+`:\n\n((?: {4}.*\n)+)/.exec(
+	    fs.readFileSync(path.join(root, 'README.md'), 'utf8'))[1]
+	    .split('\n').map((l) => l.trim()).filter(Boolean);
+	const variables = lines.filter((l) => /^\w+=/.test(l))
+	    .map((l) => /^(\w+)=(.*)$/.exec(l).slice(1));
+	const jobs = lines.filter((l) => !/^\w+=/.test(l)).map((l) =>
+		/^(?:\S+ +){5}rememberd +(.*)$/.exec(l)[1]
+		    .replaceAll('\\%', '%'));
+	return ({ variables: Object.fromEntries(variables), jobs });
+}
 
 /** A configuration for a store in dir, without a daemon. */
 function place(dir = scratch())
@@ -424,6 +438,67 @@ test('without a daemon', async () => {
 	assert.equal(dump(`${dir}/b`), dump(o.store));
 	good(o.ctl(['backup', `${dir}/c`, '--against', `${dir}/b`]));
 	assert.equal(dump(`${dir}/c`), dump(o.store));
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
+test('the crontab of README.md deletes only behind a good new backup', () => {
+	const o = place(), dir = scratch(), b = `${dir}/b`, sbin = `${dir}/sbin`;
+	good(o.ctl(['tenant', 'add', 'acme']));
+	fs.mkdirSync(sbin);
+	fs.mkdirSync(b);
+	/* Where it is installed; a verb that stands in `fails` does. */
+	fs.writeFileSync(`${sbin}/rememberctl`, `#!/bin/sh\n[ "$1" = "$(cat ` +
+	    `${dir}/fails 2>&-)" ] && exit 1\necho "$@" >>${dir}/calls\n` +
+	    `exec ${rememberctl} -c ${o.dir}/conf "$@"\n`, { mode: 0o755 });
+	const { variables, jobs } = crontab();
+	assert.ok(jobs.length >= 1);
+	const env = [...Object.entries({ HOME: dir, PATH: '/usr/bin:/bin',
+		...variables, B: b })].map(([name, value]) =>
+		`${name}=${name === 'PATH' ? value.split(':').map((p) =>
+			p === '/usr/sbin' ? sbin : p).join(':') : value}`);
+	/* As cron does, which knows no more than that. */
+	const night = () => jobs.map((job) => run(['env', '-i', ...env,
+		'/bin/sh', '-c', job])).every((r) => r.status === 0);
+	const age = (name) => {
+		const then = Date.now() / 1000 - 40 * 86400;
+		fs.utimesSync(`${b}/${name}`, then, then);
+	};
+	const names = () => fs.readdirSync(b).sort();
+	const last = () => path.basename(fs.readlinkSync(`${b}/last`));
+
+	assert.equal(night(), true);
+	const today = last();
+	assert.deepEqual(names(), [today, 'last']);
+	good(o.ctl(['check', `${b}/last/`]));
+	/* The next nights: all that is there has become old by then. */
+	fs.renameSync(`${b}/${today}`, `${b}/1999-12-31`);
+	fs.rmSync(`${b}/last`);
+	fs.symlinkSync(`${b}/1999-12-31`, `${b}/last`);
+	fs.mkdirSync(`${b}/1999-12-30`);
+	const old = ['1999-12-30', '1999-12-31'];
+	for (const verb of ['backup', 'check']) {
+		old.forEach(age);
+		fs.writeFileSync(`${dir}/fails`, verb);
+		assert.equal(night(), false);
+		assert.deepEqual(names().filter((n) => n !== today),
+		    [...old, 'last']);
+		assert.equal(last(), '1999-12-31');
+		fs.rmSync(`${b}/${today}`, { recursive: true, force: true });
+	}
+	/* One that fails by itself. */
+	fs.rmSync(`${dir}/fails`);
+	fs.mkdirSync(`${b}/${today}/rest`, { recursive: true });
+	assert.equal(night(), false);
+	assert.deepEqual(names().filter((n) => n !== today), [...old, 'last']);
+	fs.rmSync(`${b}/${today}`, { recursive: true });
+	/* A good one, and the others go. */
+	assert.equal(night(), true);
+	assert.deepEqual(names(), [today, 'last']);
+	assert.equal(last(), today);
+	assert.match(fs.readFileSync(`${dir}/calls`, 'utf8'),
+	    /backup \S+ --against \S+\/last\/\n/);
+	good(o.ctl(['check', `${b}/last/`]));
 	fs.rmSync(dir, { recursive: true });
 	o.remove();
 });

@@ -197,6 +197,22 @@ store_items_fini(struct items_page *p)
 
 /* --- credentials -------------------------------------------------------- */
 
+/*
+ * The ring as of bound, as keyring_at has it.  The keys that a tenant is
+ * created with come and go with it: who found it before the journal broke is
+ * shown none.
+ */
+static const struct keyring *
+ring_at(const struct tenant *t, const struct keyring *ring, uint64_t bound,
+    struct keyring *own_r)
+{
+	lock_assert_held(&t->lck);
+	if (t->created_lsn <= bound)
+		return (keyring_at(ring, bound, own_r));
+	memset(own_r, 0, sizeof(*own_r));
+	return (own_r);
+}
+
 enum store_err
 store_apikey_check(struct tenant *t, const unsigned char hash[KEY_HASH_SIZE],
     char id_r[ID_SIZE], uint64_t *lsn_r)
@@ -209,7 +225,7 @@ store_apikey_check(struct tenant *t, const unsigned char hash[KEY_HASH_SIZE],
 
 	lock_take(&t->lck);
 	*lsn_r = t->lsn < bound ? t->lsn : bound;
-	if ((ring = keyring_at(&t->apikeys, bound, &own)) == NULL)
+	if ((ring = ring_at(t, &t->apikeys, bound, &own)) == NULL)
 		err = STORE_NOMEM;
 	else if ((c = keyring_match(ring, hash)) != NULL) {
 		strlcpy(id_r, c->id, ID_SIZE);
@@ -230,7 +246,7 @@ copy_ring(struct tenant *t, const struct keyring *ring, struct credential **v_r,
 
 	lock_take(&t->lck);
 	*lsn_r = t->lsn < bound ? t->lsn : bound;
-	ring = keyring_at(ring, bound, &own);
+	ring = ring_at(t, ring, bound, &own);
 	ok = ring != NULL && keyring_copy(ring, v_r, n_r);
 	keyring_fini(&own);
 	lock_give(&t->lck);

@@ -625,6 +625,51 @@ keys_and_tenants(void **state)
 	store_tenant_put(other);
 }
 
+static size_t
+count_keys(enum store_err (*keys)(struct tenant *, struct credential **,
+    size_t *, uint64_t *), struct tenant *of)
+{
+	struct credential *v;
+	uint64_t lsn;
+	size_t n;
+
+	assert_int_equal(keys(of, &v, &n, &lsn), STORE_OK);
+	store_credentials_free(v, n);
+	return (n);
+}
+
+/* Nor do those that a tenant comes with, to who had found it before. */
+static void
+keys_of_new_tenants(void **state)
+{
+	struct credential k = { .id = "key_1", .hash = { 1 } };
+	struct change ch = { .kind = CHANGE_TENANT_CREATE, .tenant = "b",
+	    .apikeys = &k, .napikeys = 1, .jwtkeys = &k, .njwtkeys = 1 };
+	struct tenant *b;
+	struct outcome o;
+	char id[ID_SIZE];
+	uint64_t lsn;
+
+	(void)state;
+	hold_disk();
+	assert_int_equal(store_commit(s, NULL, &ch, &o), STORE_OK);
+	assert_true(fault_gate_await());
+	assert_int_equal(store_tenant_get(s, "b", 1, &b), STORE_OK);
+	assert_int_equal(store_apikey_check(b, k.hash, id, &lsn), STORE_OK);
+	assert_int_equal(lsn, o.lsn);
+	break_journal();
+	assert_int_equal(store_apikey_check(b, k.hash, id, &lsn),
+	    STORE_NOENT);
+	assert_true(lsn <= store_durable(s));
+	assert_int_equal(count_keys(store_apikeys, b), 0);
+	assert_int_equal(count_keys(store_jwtkeys, b), 0);
+	mend_journal();
+	assert_int_equal(store_apikey_check(b, k.hash, id, &lsn), STORE_OK);
+	assert_int_equal(count_keys(store_apikeys, b), 1);
+	assert_int_equal(count_keys(store_jwtkeys, b), 1);
+	store_tenant_put(b);
+}
+
 /* An append with that key, or none, and that count. */
 static enum store_err
 append(const char *id, const char *item, const char *key, uint32_t count,
@@ -940,6 +985,7 @@ main(void)
 		TEST(there_or_not),
 		TEST(damaged),
 		TEST(keys_and_tenants),
+		TEST(keys_of_new_tenants),
 		TEST(repeats),
 		TEST(counted),
 		TEST(loaded_meanwhile),

@@ -35,8 +35,7 @@ struct backup {
 	int		 lock;
 	struct copy	 copy;
 	const char	*open;		/* segment of the store, or NULL */
-	char		 newest[SEGMENT_NAME];	/* of the earlier one, which
-						   was open then */
+	char		 half[SEGMENT_NAME];	/* open in the earlier one */
 };
 
 static int
@@ -121,15 +120,12 @@ is_closed(int fd, const char *name, void *arg)
 	return (b->open != NULL && strcmp(name, b->open) < 0);
 }
 
-static int
-visit_segment(const char *name, void *arg)
+static bool
+is_segment(const char *name)
 {
-	struct backup *b = arg;
 	uint64_t first;
 
-	if (segment_parse(name, &first) && strcmp(name, b->newest) > 0)
-		strlcpy(b->newest, name, sizeof(b->newest));
-	return (0);
+	return (segment_parse(name, &first));
 }
 
 /* --- folders -------------------------------------------------------------- */
@@ -142,16 +138,15 @@ copy_part(struct backup *b, const char *name,
 	int from, to = -1, earlier = -1, rc = -1;
 
 	b->copy.may_link = may_link;
-	b->copy.half = may_link == is_closed ? b->newest : NULL;
+	b->copy.half = may_link == is_closed ? b->half : NULL;
 	if ((from = open_folder(b->from, name)) == -1)
 		return (errno == ENOENT ? 0 : -1);
 	if (b->earlier != -1)
 		earlier = open_folder(b->earlier, name);
-	if (may_link == is_closed && earlier != -1 &&
-	    sys_eachname(earlier, visit_segment, b) == -1)
-		log_warn("list the journal of the earlier backup");
-	else if ((to = sys_opendir(b->to, name)) != -1)
-		rc = copy_tree(&b->copy, from, to, earlier);
+	if ((to = sys_opendir(b->to, name)) != -1)
+		rc = may_link == is_closed ?
+		    copy_last_first(&b->copy, from, to, earlier, is_segment) :
+		    copy_tree(&b->copy, from, to, earlier);
 	if (rc == -1)
 		log_err("backup: %s/%s", name, b->copy.failed);
 	close_folder(to);
@@ -221,6 +216,10 @@ backup_read(const char *dir, struct backup_report *r)
 		errno = EBADMSG;
 		rc = -1;
 	} else {
+		/* Not known, or made before it was asked: none is closed. */
+		if (!jsonscan_get(root, "open", &s) ||
+		    !jsonscan_cstring(s, r->open, sizeof(r->open)))
+			r->open[0] = '\0';
 		r->started_at = (int64_t)from;
 		r->ended_at = (int64_t)until;
 	}
@@ -237,9 +236,9 @@ write_report(const struct backup *b, const struct backup_report *r)
 	buf_addf(&out, "{\"rememberd\":\"backup\",\"format\":%d,\"store\":"
 	    "\"%s\",\"started_at\":%" PRId64 ",\"ended_at\":%" PRId64
 	    ",\"copied\":%" PRIu64 ",\"linked\":%" PRIu64 ",\"kept\":%" PRIu64
-	    ",\"bytes\":%" PRIu64 "}\n", BACKUP_FORMAT, r->store_id,
+	    ",\"bytes\":%" PRIu64 ",\"open\":\"%s\"}\n", BACKUP_FORMAT, r->store_id,
 	    r->started_at, r->ended_at, r->copied, r->linked, r->kept,
-	    r->bytes);
+	    r->bytes, r->open);
 	if (!buf_ok(&out))
 		errno = ENOMEM;
 	else
@@ -288,8 +287,10 @@ check_stores(struct backup *b, struct backup_report *r)
 		return (0);
 	switch (backup_read(b->o->against, &earlier)) {
 	case 1:
-		if (strcmp(earlier.store_id, r->store_id) == 0)
+		if (strcmp(earlier.store_id, r->store_id) == 0) {
+			strlcpy(b->half, earlier.open, sizeof(b->half));
 			break;
+		}
 		log_errx("%s is a backup of another store", b->o->against);
 		return (-1);
 	case 0:
@@ -361,6 +362,8 @@ backup_make(const struct backup_options *o, struct backup_report *r)
 		r->linked = b.copy.linked;
 		r->kept = b.copy.kept;
 		r->bytes = b.copy.bytes;
+		if (b.open != NULL)
+			strlcpy(r->open, b.open, sizeof(r->open));
 		rc = write_report(&b, r);
 	}
 	backup_fini(&b);

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "segment.h"
+
 /*
  * A backup is a copy of a store, with a daemon writing to it or without:
  *
@@ -28,19 +30,24 @@
  *	   missed, by what file systems promise; it is there when the folder
  *	   is listed once more.
  *	5  A deletion is a tombstone under the document's name from before its
- *	   record leaves the journal until twice journal_keep later; what is
- *	   deleted and gone is no longer there to be copied.
+ *	   record leaves the journal until twice journal_keep later.  Its
+ *	   segment is copied before the older ones, and these leave the journal
+ *	   first: if what it deletes is in the backup, so is the deletion; and
+ *	   what is deleted and gone is no longer there to be copied.
  *
  * What is newer than its beginning may be in it or not, for each conversation
  * a whole number of changes.  That the journal comes first is the point: a
  * copier that comes to it last needs the segments of all the time it took
- * (journal_keep); between two segments that are there one may be missing.
+ * (journal_keep); between two segments that are there one may be missing.  Of
+ * one listing the newest segment comes first, so that none is there behind one
+ * that was copied before it was full.
  *
  * What is never written in place is linked to the store, if it is on the same
  * file system, else to the earlier backup, if it is the same there: documents,
  * which are replaced by rename, and closed segments.  The open segment is
- * copied, and never taken from an earlier backup (which had it in another
- * state under the same size); so is what lies in quarantine, where hands are at
+ * copied, and neither it nor a later one is taken from an earlier backup, whose
+ * backup.json names it (it was there in another state under the same size); so
+ * is what lies in quarantine, where hands are at
  * work.  A daemon that is opened on the backup itself writes to none of the
  * linked files; who edits one in place edits both.
  */
@@ -65,6 +72,8 @@ struct backup_report {
 	uint64_t	 linked;	/* to the store */
 	uint64_t	 kept;		/* linked to the earlier backup */
 	uint64_t	 bytes;		/* of those copied */
+	char		 open[SEGMENT_NAME];	/* those before it were closed;
+						   "": not known */
 };
 
 /* Make one; if root does, all of it belongs to the owner of the store's

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,7 +216,7 @@ copy_file(struct copy *c, int from, int to, int earlier, const char *name)
 	if (may_link && (rc = link_file(from, to, name)) == 1)
 		c->linked++;
 	if (rc == -1 && may_link && earlier != -1 &&
-	    (c->half == NULL || strcmp(name, c->half) != 0) &&
+	    (c->half == NULL || strcmp(name, c->half) < 0) &&
 	    is_same(from, earlier, name) &&
 	    link_file(earlier, to, name) == 1) {
 		c->kept++;
@@ -298,6 +299,59 @@ copy_tree(struct copy *c, int from, int to, int earlier)
 		return (-1);
 	copy_owner(from, to);
 	/* The names of what was synced. */
+	return (sys->fsync(to));
+}
+
+/* The names of a listing. */
+struct names {
+	bool		 (*is_one)(const char *name);
+	char		 (*v)[NAME_MAX + 1];
+	size_t		 n;
+	size_t		 size;
+};
+
+static int
+visit_one(const char *name, void *arg)
+{
+	struct names *l = arg;
+	void *p;
+
+	if (!l->is_one(name))
+		return (0);
+	if (l->n == l->size) {
+		l->size = l->size * 2 + 64;
+		if ((p = reallocarray(l->v, l->size, sizeof(*l->v))) == NULL)
+			return (-1);
+		l->v = p;
+	}
+	strlcpy(l->v[l->n++], name, sizeof(*l->v));
+	return (0);
+}
+
+static int
+last_first(const void *a, const void *b)
+{
+
+	return (strcmp(b, a));
+}
+
+int
+copy_last_first(struct copy *c, int from, int to, int earlier,
+    bool (*is_one)(const char *))
+{
+	struct names l = { .is_one = is_one };
+	size_t i;
+	int rc;
+
+	if ((rc = sys_eachname(from, visit_one, &l)) == 0 && l.n > 0)
+		qsort(l.v, l.n, sizeof(*l.v), last_first);
+	for (i = 0; rc == 0 && i < l.n; i++)
+		if (copy_file(c, from, to, earlier, l.v[i]) == -1)
+			rc = -1;
+	free(l.v);
+	if (rc == -1)
+		return (-1);
+	copy_owner(from, to);
 	return (sys->fsync(to));
 }
 

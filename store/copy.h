@@ -27,7 +27,7 @@ struct copy {
 	/* After each file; NULL: nobody asks. */
 	void		 (*on_file)(void *arg);
 	void		*arg;
-	/* The one name of which an earlier copy may be half; NULL: none. */
+	/* From that name on an earlier copy may be half; NULL: none is. */
 	const char	*half;
 	uint64_t	 copied;	/* files */
 	uint64_t	 linked;	/* to the original */
@@ -44,6 +44,13 @@ struct copy {
  * with errno set and c->failed.
  */
 int	 copy_tree(struct copy *, int from, int to, int earlier);
+
+/*
+ * As copy_tree, but only the files that is_one names, of one listing, from the
+ * last name to the first.
+ */
+int	 copy_last_first(struct copy *, int from, int to, int earlier,
+	    bool (*is_one)(const char *name));
 
 /*
  * One file of folder from to folder to, synced; the folder is not.  Returns

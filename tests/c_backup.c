@@ -143,6 +143,23 @@ check_whole(const char *dir)
 	    "'%s' '%s'", store, dir);
 }
 
+static void
+later_segment(int n, char *name)
+{
+
+	(void)snprintf(name, PATH_SIZE, "journal/077777777777777777%02d", n);
+}
+
+/* One more, behind the store's last. */
+static void
+add_segment(int n, const char *p)
+{
+	char name[PATH_SIZE];
+
+	later_segment(n, name);
+	state_write(store, name, p, 1);
+}
+
 /* --- what is linked ------------------------------------------------------- */
 
 static void
@@ -303,6 +320,8 @@ keeps_what_is_the_same(void **state)
 	size_t len;
 
 	(void)state;
+	/* Made ahead of need, and later than the one that is written. */
+	add_segment(7, "\0");
 	hook("", 0);
 	table.linkat = hook_linkat;
 	make(earlier, NULL);
@@ -348,6 +367,8 @@ keeps_what_is_the_same(void **state)
 	assert_false(is_shared(earlier, to, "quarantine/x.1"));
 	assert_true(state_find(store, "journal", "0", newest));
 	assert_true(is_shared(earlier, to, newest));
+	later_segment(7, newest);
+	assert_false(is_shared(earlier, to, newest));
 	assert_int_equal(r.linked, 0);
 	assert_true(r.kept >= 3);
 	/* Its copies have the store's times, for the next one. */
@@ -543,6 +564,36 @@ copies_the_journal_first(void **state)
 			document = i;
 	}
 	assert_true(segment > 0 && segment < document);
+}
+
+/* A later segment is in it if an older one is: so are the deletions. */
+static void
+copies_the_newest_segment_first(void **state)
+{
+	/* In none of the orders that a listing may have by chance. */
+	static const int made[] = { 3, 1, 5, 2, 6, 4 };
+	char name[PATH_SIZE];
+	size_t i, at, last = 0;
+	int n;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		add_segment(made[i], "x");
+	(void)options(to, NULL);
+	note_all();
+	make(to, NULL);
+	for (n = 6; n > 0; n--) {
+		later_segment(n, name);
+		for (at = last; at < nevents && strcmp(events[at].name,
+		    name + strlen("journal/")) != 0; at++)
+			continue;
+		assert_true(at < nevents);
+		last = at;
+	}
+	for (at = last; at < nevents && strcmp(events[at].name, open_name) != 0;
+	    at++)
+		continue;
+	assert_true(at < nevents);
 }
 
 /* --- calls that fail --------------------------------------------------------- */
@@ -792,6 +843,7 @@ main(void)
 		TEST(passes_what_vanishes),
 		TEST(syncs_before_it_says_so),
 		TEST(copies_the_journal_first),
+		TEST(copies_the_newest_segment_first),
 		TEST(backup_fails),
 		TEST(restore_fails),
 		TEST(restore_keeps_daemons_out),

@@ -227,6 +227,17 @@ test('every figure of /metrics is in rememberd(8), and no other', () => {
 	assert.deepEqual([...said].sort(), [...names].sort());
 });
 
+test('the example of rememberd(8) asks from where /metrics is allowed', () => {
+	const manual = read('conf/rememberd.8');
+	const allowed = [...read('conf/nginx-server.conf')
+	    .match(/location = \/metrics \{[^}]*\}/)[0]
+	    .matchAll(/allow\s+(\S+);/g)].map((m) => m[1]);
+	const [, host] = /- targets: \["\[?([^"\]]+)\]?:\d+"\]/.exec(manual);
+	assert.ok(allowed.includes(host), `${host} is not in ${allowed}`);
+	const job = /job_name: (\w+)/.exec(manual)[1];
+	assert.ok(manual.includes(`expr: up{job="${job}"} == 0`));
+});
+
 test('every reason of /readyz is in rememberd(8)', () => {
 	const reasons = [...read('fcgi/health.c').matchAll(
 	    /add_reason\(\w+, "(\w+)"\)/g)].map((m) => m[1]);

@@ -104,9 +104,9 @@ lost_orphan(struct recovery *v, const struct record *r, const char *what)
 }
 
 /*
- * The record deletes it, or makes it anew: nothing is missing.  Its creation may have gone with
- * the journal and its tombstone with time, while a segment that is written
- * still, or was kept anew by a start, holds what lies between.
+ * The record deletes it, or makes it anew: nothing is missing.  Its creation
+ * may have gone with the journal and its tombstone with time, while a segment
+ * that is written still, or was kept anew by a start, holds what lies between.
  */
 void
 lost_orphan_forget(struct recovery *v, const struct record *r,

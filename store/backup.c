@@ -237,8 +237,8 @@ write_report(const struct backup *b, const struct backup_report *r)
 	    "\"%s\",\"started_at\":%" PRId64 ",\"ended_at\":%" PRId64
 	    ",\"copied\":%" PRIu64 ",\"linked\":%" PRIu64 ",\"kept\":%" PRIu64
 	    ",\"bytes\":%" PRIu64 ",\"open\":\"%s\"}\n", BACKUP_FORMAT,
-	    r->store_id, r->started_at, r->ended_at, r->copied, r->linked, r->kept,
-	    r->bytes, r->open);
+	    r->store_id, r->started_at, r->ended_at, r->copied, r->linked,
+	    r->kept, r->bytes, r->open);
 	if (!buf_ok(&out))
 		errno = ENOMEM;
 	else

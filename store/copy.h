@@ -16,7 +16,8 @@
  * for what a first look missed.  Files and folders that vanish meanwhile are
  * passed over; so are temporary files, and what is neither file nor folder.
  * Symbolic links are followed, as by the daemon, and the copy has what they
- * stand for; one that leads nowhere is an error.  Copies keep mode, time and, where that is allowed, owner.
+ * stand for; one that leads nowhere is an error.  Copies keep mode, time and,
+ * where that is allowed, owner.
  */
 struct copy {
 	/*

@@ -123,15 +123,21 @@ static const struct verb verbs[] = {
 	    .path = "/admin/v1/tenants/%s/tokens", .fields = "token" },
 };
 
-static void __dead2
-usage(void)
+static void
+print_usage(FILE *to)
 {
 	size_t i;
 
-	fprintf(stderr, "usage: rememberctl [-j] [-c FILE] VERB ...\n");
+	fprintf(to, "usage: rememberctl [-hjV] [-c FILE] VERB ...\n");
 	for (i = 0; i < NITEMS(verbs); i++)
-		fprintf(stderr, "       rememberctl %s %s\n", verbs[i].name,
-		    verbs[i].usage);
+		fprintf(to, "       rememberctl %s%s%s\n", verbs[i].name,
+		    *verbs[i].usage == '\0' ? "" : " ", verbs[i].usage);
+}
+
+static void __dead2
+usage(void)
+{
+	print_usage(stderr);
 	exit(EXIT_USAGE);
 }
 
@@ -181,9 +187,15 @@ option_take(struct ctl_args *args, int option)
 	case 'c':
 		args->conf_path = optarg;
 		return;
+	case 'h':
+		print_usage(stdout);
+		exit(EXIT_SUCCESS);
 	case 'j':
 		args->is_json = true;
 		return;
+	case 'V':
+		printf("rememberctl %s\n", PACKAGE_VERSION);
+		exit(EXIT_SUCCESS);
 	case '?':
 		usage();
 	}
@@ -252,7 +264,7 @@ args_parse(struct ctl_args *args, int argc, char **argv)
 
 	memset(args, 0, sizeof(*args));
 	args->conf_path = CONF_DEFAULT;
-	while ((option = getopt(argc, argv, "+c:j")) != -1)
+	while ((option = getopt(argc, argv, "+c:hjV")) != -1)
 		option_take(args, option);
 	argc -= optind;
 	argv += optind;
@@ -262,7 +274,7 @@ args_parse(struct ctl_args *args, int argc, char **argv)
 	argc -= used - 1;
 	argv += used - 1;
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "c:j", options,
+	while ((option = getopt_long(argc, argv, "c:hjV", options,
 	    NULL)) != -1)
 		option_take(args, option);
 	argc -= optind;

@@ -152,6 +152,15 @@ test('usage errors exit 2 and say what is known', () => {
 	usage(run([rememberctl, '-c', '/nonexistent/conf', 'status']));
 });
 
+test('-h and -V answer on standard output', () => {
+	for (const args of [['-h'], ['status', '-h']]) {
+		const r = good(it.ctl(args));
+		assert.match(r.out, /^usage: rememberctl .*\n(\s+rememberctl .*\S\n)+$/);
+		assert.equal(r.err, '');
+	}
+	assert.match(good(it.ctl(['-V'])).out, /^rememberctl \d+\.\d+\.\d+\n$/);
+});
+
 test('tenants and names that are wrong exit 1 or 2, and add nothing', () => {
 	const before = good(it.ctl(['tenant', 'list'])).out;
 	for (const name of ['', 'Upper', '-x', 'a/b', '../x', 'é', 'a b',

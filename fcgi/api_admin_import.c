@@ -27,11 +27,11 @@
  * A tenant that is not there is made; with its keys, if a line of them comes
  * first (export_keys) that is its own, and those of one that is there are not
  * touched, so that none that was revoked comes back.  A line that is no such
- * thing is counted as failed, and the first of them is told.  The reply says how many
- * lines it is about: when the store takes no more (its journal is full, a
- * tenant is to be read first) the rest is to be sent again, so that no line is
- * done twice and none is lost; only when that is all of them, the reply is the
- * refusal.
+ * thing is counted as failed, and the first of them is told.  The reply says
+ * how many lines it is about: when the store takes no more (its journal is
+ * full, a tenant is to be read first) the rest is to be sent again, so that no
+ * line is done twice and none is lost; only when that is all of them, the reply
+ * is the refusal.
  */
 struct import {
 	struct admin_call *call;

@@ -183,7 +183,7 @@ test('a line that is none is told, and the rest comes in', async () => {
 /* With small requests: long ones in parts, many in many requests. */
 for (const live of [true, false]) {
 	test(`long conversations come in parts, ${live ? 'to a daemon' :
-	    'to a store'}`, async () => {
+	    'to a store'}`, async (t) => {
 		const o = other('max_body = "64K"\n');
 		const item = (i, n) => ({ at: 1000 + i,
 			item: { id: `i${i}`, type: 'x', s: 'y'.repeat(n) } });
@@ -211,6 +211,8 @@ for (const live of [true, false]) {
 			daemon = spawn(path.join(build, 'rememberd'), ['-c',
 			    path.join(path.dirname(o.store), 'conf')],
 			    { stdio: 'ignore' });
+			/* Also if something below fails. */
+			t.after(() => daemon.kill());
 			const { until } = await import('./harness.mjs');
 			await until(() => fs.existsSync(path.join(
 			    path.dirname(o.store), 'c.sock')));

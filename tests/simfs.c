@@ -688,8 +688,12 @@ static bool
 spoil(struct bytes *b, const char *text, unsigned n)
 {
 	const size_t len = strlen(text);
-	char *p = b->p, *end = b->p + b->len;
+	char *p = b->p, *end;
 
+	/* A file without a byte has no memory. */
+	if (b->len == 0)
+		return (false);
+	end = p + b->len;
 	do {
 		if ((p = memmem(p, (size_t)(end - p), text, len)) == NULL)
 			return (false);

@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "id.h"
@@ -61,6 +63,26 @@ int
 atomicfile_sync(int dirfd)
 {
 	return (sys->fsync(dirfd));
+}
+
+int
+atomicfile_sync_parent(const char *path)
+{
+	char *copy;
+	int fd, rc, error;
+
+	if ((copy = strdup(path)) == NULL)
+		return (-1);
+	fd = sys->openat(AT_FDCWD, dirname(copy), O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC, 0);
+	free(copy);
+	if (fd == -1)
+		return (-1);
+	rc = atomicfile_sync(fd);
+	error = errno;
+	(void)sys->close(fd);
+	errno = error;
+	return (rc);
 }
 
 int

@@ -25,6 +25,12 @@ int	 atomicfile_put(int dirfd, const char *name, const void *buf,
 	    size_t len);
 int	 atomicfile_sync(int dirfd);
 
+/*
+ * Sync the folder that path stands in: a name made in it must not vanish with
+ * the power.  Returns 0, or -1 with errno set.  Blocks on the disk.
+ */
+int	 atomicfile_sync_parent(const char *path);
+
 /* Is it the name of a temporary file of ours? */
 bool	 atomicfile_is_temporary(const char *name);
 

@@ -357,23 +357,31 @@ delete_conversation(struct change_ctx *x, const struct change_row *row,
 	    STORE_UNSURE);
 }
 
+/*
+ * The change's conversation, locked, or NULL: it is not there.  The tenant's
+ * lock is held.
+ */
+static struct conversation *
+lock_member(struct change_ctx *x, struct outcome *o)
+{
+	struct conversation *c;
+
+	o->lsn = x->tenant->set_lsn;
+	if ((c = tenant_find(x->tenant, x->change->conversation)) == NULL)
+		return (NULL);
+	lock_take(&c->lck);
+	x->conversation = c;
+	o->lsn = c->lsn;
+	return (c);
+}
+
 static enum store_err
-commit_set(struct change_ctx *x, const struct change_row *row,
+commit_member(struct change_ctx *x, const struct change_row *row,
     struct outcome *o)
 {
-	struct tenant *t = x->tenant;
-	struct conversation *c = NULL;
-	enum store_err err = STORE_COLD;
+	struct conversation *c = lock_member(x, o);
+	enum store_err err;
 
-	lock_take(&t->lck);
-	if (t->level < TENANT_LOADED)
-		goto out;
-	o->lsn = t->set_lsn;
-	if ((c = x->conversation = tenant_find(t, x->change->conversation)) !=
-	    NULL) {
-		lock_take(&c->lck);
-		o->lsn = c->lsn;
-	}
 	err = check_change(x, row);
 	if (err == STORE_OK && x->repeat == NULL)
 		err = c == NULL ? create_conversation(x, row, o) :
@@ -382,8 +390,6 @@ commit_set(struct change_ctx *x, const struct change_row *row,
 		lock_give(&c->lck);
 	if (err == STORE_OK && x->repeat != NULL)
 		err = repeat_set(x, o);
-out:
-	lock_give(&t->lck);
 	return (err);
 }
 
@@ -411,19 +417,9 @@ static enum store_err
 commit_import(struct change_ctx *x, const struct change_row *row,
     struct outcome *o)
 {
-	struct tenant *t = x->tenant;
-	struct conversation *c = NULL;
-	enum store_err err = STORE_COLD;
+	struct conversation *c = lock_member(x, o);
+	enum store_err err;
 
-	lock_take(&t->lck);
-	if (t->level < TENANT_LOADED)
-		goto out;
-	o->lsn = t->set_lsn;
-	if ((c = x->conversation = tenant_find(t, x->change->conversation)) !=
-	    NULL) {
-		lock_take(&c->lck);
-		o->lsn = c->lsn;
-	}
 	if ((err = check_change(x, row)) == STORE_OK) {
 		if (row->kind == CHANGE_IMPORT_PART)
 			x->conversation = NULL;
@@ -436,7 +432,24 @@ commit_import(struct change_ctx *x, const struct change_row *row,
 		o->lsn = x->record->lsn;
 		o->version = x->record->version;
 	}
-out:
+	return (err);
+}
+
+/* Changes to which conversations a tenant has. */
+static enum store_err
+commit_set(struct change_ctx *x, const struct change_row *row,
+    struct outcome *o)
+{
+	struct tenant *t = x->tenant;
+	enum store_err err;
+
+	lock_take(&t->lck);
+	if (t->level < TENANT_LOADED)
+		err = STORE_COLD;
+	else if (row->scope == SCOPE_SET)
+		err = commit_member(x, row, o);
+	else
+		err = commit_import(x, row, o);
 	lock_give(&t->lck);
 	return (err);
 }
@@ -500,9 +513,8 @@ commit_scope(struct change_ctx *x, const struct change_row *row,
 	case SCOPE_TENANT:
 		return (commit_tenant(x, row, o));
 	case SCOPE_SET:
-		return (commit_set(x, row, o));
 	case SCOPE_IMPORT:
-		return (commit_import(x, row, o));
+		return (commit_set(x, row, o));
 	case SCOPE_CONVERSATION:
 		break;
 	}

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,32 +362,13 @@ visit_any(const char *name, void *arg)
 	return (strcmp(name, "lost+found") != 0 && strcmp(name, "lock") != 0);
 }
 
-/* Sync the folder that path stands in. */
-static int
-sync_parent(const char *path)
-{
-	char *copy;
-	int fd, rc;
-
-	if ((copy = strdup(path)) == NULL)
-		return (-1);
-	fd = sys->openat(AT_FDCWD, dirname(copy), O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC, 0);
-	free(copy);
-	if (fd == -1)
-		return (-1);
-	rc = sys->fsync(fd);
-	close_quietly(fd);
-	return (rc);
-}
-
 int
 copy_folder(const char *path)
 {
 	int fd;
 
 	if (sys->mkdirat(AT_FDCWD, path, 0700) == 0) {
-		if (sync_parent(path) == -1)
+		if (atomicfile_sync_parent(path) == -1)
 			return (-1);
 	} else if (errno != EEXIST)
 		return (-1);

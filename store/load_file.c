@@ -32,17 +32,7 @@ static bool
 is_damage(int error)
 {
 
-	switch (error) {
-	case EIO:
-	case EFBIG:
-	case EINVAL:
-	case EISDIR:
-	case ELOOP:
-	case ENXIO:
-		return (true);
-	default:
-		return (false);
-	}
+	return (error == EIO || error == EFBIG || sys_is_no_file(error));
 }
 
 /* It may not be read, but somebody can see to it that it may. */

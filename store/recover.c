@@ -68,23 +68,6 @@ visit_batch(const struct segment_batch *b, void *arg)
 	return (v->is_failed ? -1 : 0);
 }
 
-/* Whatever it is, it is no file that can be read, and moves aside. */
-static bool
-is_no_segment(int error)
-{
-
-	switch (error) {
-	case EBADMSG:
-	case EINVAL:
-	case EISDIR:
-	case ELOOP:
-	case ENXIO:
-		return (true);
-	default:
-		return (false);
-	}
-}
-
 /*
  * The start is refused: the changes in it could be had, if somebody saw to
  * that, and without them each conversation would go on from an older state.
@@ -124,7 +107,8 @@ unreadable_segment(struct recovery *v, struct found *f)
 		log_err("%s", v->file);
 		return (-1);
 	}
-	if (!is_no_segment(errno))
+	/* Whatever else is none moves aside. */
+	if (errno != EBADMSG && !sys_is_no_file(errno))
 		return (refuse_segment(v));
 	if (v->report.unreadable > 0)
 		(void)snprintf(why, sizeof(why), "the disk does not give its "

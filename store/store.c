@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -339,27 +338,6 @@ open_folders(struct store *s)
 	return (0);
 }
 
-/* Sync the folder that path stands in: a new name in it must not vanish. */
-static int
-sync_parent(const char *path)
-{
-	char *copy;
-	int fd, rc, e;
-
-	if ((copy = strdup(path)) == NULL)
-		return (-1);
-	fd = sys->openat(AT_FDCWD, dirname(copy), O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC, 0);
-	free(copy);
-	if (fd == -1)
-		return (-1);
-	rc = sys->fsync(fd);
-	e = errno;
-	(void)sys->close(fd);
-	errno = e;
-	return (rc);
-}
-
 static void
 close_fd(int fd)
 {
@@ -382,7 +360,7 @@ settle_dir(const char *path, int fd, bool is_made)
 		return (0);
 	if (errno != ENOENT)
 		return (-1);
-	if (sync_parent(path) == 0 || (!is_made && errno == EACCES))
+	if (atomicfile_sync_parent(path) == 0 || (!is_made && errno == EACCES))
 		return (0);
 	return (-1);
 }

@@ -241,6 +241,14 @@ reserve_file(int fd, size_t max, struct buf *b, size_t *size_r)
 	return (-1);
 }
 
+bool
+sys_is_no_file(int error)
+{
+
+	return (error == EINVAL || error == EISDIR || error == ELOOP ||
+	    error == ENXIO);
+}
+
 /* Read to the end of the file. */
 static int
 readall(int fd, size_t max, struct buf *b, size_t *lost)

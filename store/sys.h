@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -80,6 +81,12 @@ int	 sys_pwritevall(int fd, struct iovec *iov, int iovcnt, off_t off);
  */
 int	 sys_readfile(int dirfd, const char *name, size_t max, char **buf_r,
 	    size_t *len_r);
+
+/*
+ * Does this errno say that the name is none of a regular file?  Waiting and
+ * permission do not help then.
+ */
+bool	 sys_is_no_file(int error);
 
 /*
  * The same of a file of which the disk does not give all: blocks that fail

@@ -1,10 +1,10 @@
 /*
  * Every system call of every write path fails in turn: once, and from then on,
  * with EIO, ENOSPC and EMFILE, interrupted, or done by half; and so does every
- * allocation of a flush (c_nomem and c_journal have the others).  Nothing that
- * was acknowledged is lost, neither for the process that goes on nor for the
- * next one behind a power cut; and that one, without faults, writes all of it
- * (promises 1 to 5 and 8).  See tests/witness.h and tests/simfs.h.
+ * allocation of a flush (c_nomem and c_journal_fails have the others).  Nothing
+ * that was acknowledged is lost, neither for the process that goes on nor for
+ * the next one behind a power cut; and that one, without faults, writes all of
+ * it (promises 1 to 5 and 8).  See tests/witness.h and tests/simfs.h.
  */
 
 #include <errno.h>

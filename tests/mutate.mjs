@@ -23,8 +23,13 @@ const pattern = new RegExp(positionals[0] ?? '');
 /* What is told first by which test; then all others follow. */
 const nearest = [
 	[/atomicfile|sys\.c/, ['c_atomicfile', 'c_descriptors']],
-	[/segment/, ['c_segment', 'c_journal']],
-	[/journal/, ['c_journal', 'c_segment', 'c_store']],
+	[/segment/, ['c_segment', 'c_journal', 'c_journal_fails']],
+	[/journal_retire/, ['c_journal_retire', 'c_journal_full']],
+	[/journal_spare/, ['c_journal_spare', 'c_journal_full',
+	    'c_journal_rotate']],
+	[/journal/, ['c_journal', 'c_journal_fails', 'c_journal_spare',
+	    'c_journal_full', 'c_journal_retire', 'c_journal_rotate',
+	    'c_segment', 'c_store']],
 	[/flush|sweep/, ['c_flush', 'c_store']],
 	[/document/, ['c_document', 'c_document_edited']],
 	[/identity/, ['c_identity', 'c_recover_start']],

@@ -32,14 +32,14 @@ tempdir_open(void)
 static inline int
 tempdir_count(int dirfd)
 {
-	DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY));
+	DIR *d = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY));
 	int n = 0;
 
-	if (dir == NULL)
+	if (d == NULL)
 		abort();
-	while (readdir(dir) != NULL)
+	while (readdir(d) != NULL)
 		n++;
-	closedir(dir);
+	closedir(d);
 	return (n - 2);
 }
 
@@ -47,16 +47,16 @@ tempdir_count(int dirfd)
 static inline void
 tempdir_empty(int dirfd)
 {
-	DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY));
+	DIR *d = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY));
 	struct dirent *e;
 
-	if (dir == NULL)
+	if (d == NULL)
 		abort();
-	while ((e = readdir(dir)) != NULL) {
+	while ((e = readdir(d)) != NULL) {
 		if (unlinkat(dirfd, e->d_name, 0) == -1)
 			(void)unlinkat(dirfd, e->d_name, AT_REMOVEDIR);
 	}
-	closedir(dir);
+	closedir(d);
 }
 
 static inline void

@@ -16,8 +16,6 @@
 
 #include "fake_request.h"
 
-#define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
-
 /*
  * A store of two tenants, each known by its name, with one API key and some
  * JWT keys; and one that is cold.

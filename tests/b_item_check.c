@@ -17,8 +17,6 @@
 
 FAKE_TENANT
 
-#define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
-
 /* One item of each type with just what it needs. */
 static const struct {
 	const char	*type, *prefix;

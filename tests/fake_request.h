@@ -29,6 +29,8 @@ struct fake {
 	struct reply	 rep;
 };
 
+#define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
+
 /* Calls of the store that request.c and others make, on such a tenant. */
 #define FAKE_TENANT							\
 	void store_tenant_put(struct tenant *t) { (void)t; }		\
@@ -64,6 +66,14 @@ fake_begin(struct fake *f, const char *method, const char *uri,
 	assert_int_equal(request_init(&f->req, &f->edge, f->arena, f->params,
 	    n, (struct span){ body, len }, false), 0);
 	reply_init(&f->rep);
+}
+
+/* A change that carries a body. */
+static inline void
+fake_post(struct fake *f, const char *body, size_t len)
+{
+	fake_begin(f, "POST", "/v1/conversations/conv_1/items", NULL, body,
+	    len);
 }
 
 static inline void

@@ -19,9 +19,6 @@
 #include "tests/crashed.h"
 #include "tests/fault.h"
 
-char dir[STATE_PATH];
-char side[STATE_PATH];
-
 char *
 crash(void (*work)(struct store *))
 {
@@ -191,9 +188,8 @@ setup(void **state)
 {
 	(void)state;
 	fault_disarm();
-	state_folder(dir);
+	place_make();
 	state_remove(dir);
-	state_folder(side);
 	return (0);
 }
 
@@ -202,8 +198,7 @@ teardown(void **state)
 {
 	(void)state;
 	fault_disarm();
-	state_remove(dir);
-	state_remove(side);
+	place_remove();
 	return (0);
 }
 
@@ -212,7 +207,7 @@ drop_journal(void)
 {
 	char path[STATE_PATH + 16];
 
+	remove_journal();
 	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
 	assert_int_equal(mkdir(path, 0700), 0);
 }

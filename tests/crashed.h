@@ -2,14 +2,12 @@
 #define CRASHED_H
 
 #include "store/store.h"
-#include "tests/state.h"
+#include "tests/place.h"
 
 /*
  * What the tests of a start share: a store that another process left without
  * closing it, and what is found in it.  See the tests named c_recover.
  */
-extern char	 dir[STATE_PATH];	/* the store */
-extern char	 side[STATE_PATH];	/* what the test notes beside it */
 
 /* The document of conversation a, and what quarantine/ calls it. */
 #define DOC	"tenants/acme/conversations/a.json"

@@ -9,10 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "atomicfile.h"
-#include "backup.h"
+#include "backup_internal.h"
 #include "buf.h"
 #include "copy.h"
 #include "id.h"
@@ -24,7 +23,6 @@
 
 #define BACKUP_FORMAT	1
 #define BACKUP_MAX	(1 << 16)
-#define BEFORE		".before"	/* of the name set aside */
 
 /* A backup that is being made, or a restore. */
 struct backup {
@@ -38,8 +36,8 @@ struct backup {
 	char		 half[SEGMENT_NAME];	/* open in the earlier one */
 };
 
-static int
-open_folder(int dirfd, const char *name)
+int
+backup_open(int dirfd, const char *name)
 {
 
 	return (sys->openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
@@ -139,10 +137,10 @@ copy_part(struct backup *b, const char *name,
 
 	b->copy.may_link = may_link;
 	b->copy.half = may_link == is_closed ? b->half : NULL;
-	if ((from = open_folder(b->from, name)) == -1)
+	if ((from = backup_open(b->from, name)) == -1)
 		return (errno == ENOENT ? 0 : -1);
 	if (b->earlier != -1)
-		earlier = open_folder(b->earlier, name);
+		earlier = backup_open(b->earlier, name);
 	if ((to = sys_opendir(b->to, name)) != -1)
 		rc = may_link == is_closed ?
 		    copy_last_first(&b->copy, from, to, earlier, is_segment) :
@@ -196,7 +194,7 @@ backup_read(const char *dir, struct backup_report *r)
 	int fd, rc;
 
 	memset(r, 0, sizeof(*r));
-	if ((fd = open_folder(AT_FDCWD, dir)) == -1)
+	if ((fd = backup_open(AT_FDCWD, dir)) == -1)
 		return (-1);
 	rc = sys_readfile(fd, BACKUP_NAME, BACKUP_MAX, &data, &len);
 	(void)sys->close(fd);
@@ -256,6 +254,63 @@ write_report(const struct backup *b, const struct backup_report *r)
 	return (rc);
 }
 
+/* --- where it may stand --------------------------------------------------- */
+
+static bool
+is_one(const struct stat *a, const struct stat *b)
+{
+
+	return (a->st_dev == b->st_dev && a->st_ino == b->st_ino);
+}
+
+int
+backup_is_within(const char *path, int dir)
+{
+	struct stat top, st, up;
+	char at[PATH_MAX];
+
+	if (sys->fstat(dir, &top) == -1 ||
+	    sys->fstatat(AT_FDCWD, path, &st, 0) == -1)
+		return (-1);
+	(void)strlcpy(at, path, sizeof(at));
+	while (!is_one(&st, &top)) {
+		if (strlcat(at, "/..", sizeof(at)) >= sizeof(at)) {
+			errno = ENAMETOOLONG;
+			return (-1);
+		}
+		/* To go up takes no right to read what is there. */
+		if (sys->fstatat(AT_FDCWD, at, &up, 0) == -1)
+			return (-1);
+		/* The root is its own parent. */
+		if (is_one(&up, &st))
+			return (0);
+		st = up;
+	}
+	return (1);
+}
+
+int
+backup_check_source(int fd, const char *from)
+{
+	struct identity id;
+	char why[DOCUMENT_WHY];
+	int rc;
+
+	identity_init(&id);
+	rc = identity_load(fd, &id, why);
+	identity_fini(&id);
+	if (rc == DOCUMENT_OK)
+		return (0);
+	if (rc != -1)
+		log_errx("%s/%s: %s", from, IDENTITY_NAME, why);
+	else if (errno == ENOENT)
+		log_errx("%s has no %s: it is no store, or a backup that was "
+		    "cut off", from, IDENTITY_NAME);
+	else
+		log_err("%s/%s", from, IDENTITY_NAME);
+	return (-1);
+}
+
 /* --- backup --------------------------------------------------------------- */
 
 /* Which store it is; an earlier backup must be of the same one, and whole. */
@@ -309,14 +364,14 @@ open_all(struct backup *b, struct backup_report *r)
 {
 	const struct backup_options *o = b->o;
 
-	if ((b->from = open_folder(AT_FDCWD, o->store)) == -1) {
+	if ((b->from = backup_open(AT_FDCWD, o->store)) == -1) {
 		log_err("%s", o->store);
 		return (-1);
 	}
 	if (check_stores(b, r) == -1)
 		return (-1);
 	if (o->against != NULL &&
-	    (b->earlier = open_folder(AT_FDCWD, o->against)) == -1) {
+	    (b->earlier = backup_open(AT_FDCWD, o->against)) == -1) {
 		log_err("%s", o->against);
 		return (-1);
 	}
@@ -370,145 +425,6 @@ backup_make(const struct backup_options *o, struct backup_report *r)
 	return (rc);
 }
 
-/* --- setting aside ------------------------------------------------------- */
-
-/* Is fd the folder dir, or one below it?  1, 0, or -1 with errno set. */
-static int
-is_within(int fd, int dir)
-{
-	struct stat above, st, up;
-	int at, next, rc;
-
-	if (sys->fstat(dir, &above) == -1 || sys->fstat(fd, &st) == -1 ||
-	    (at = open_folder(fd, ".")) == -1)
-		return (-1);
-	for (;;) {
-		rc = st.st_dev == above.st_dev && st.st_ino == above.st_ino;
-		if (rc == 1)
-			break;
-		if ((next = open_folder(at, "..")) == -1) {
-			rc = -1;
-			break;
-		}
-		(void)sys->close(at);
-		at = next;
-		if (sys->fstat(at, &up) == -1) {
-			rc = -1;
-			break;
-		}
-		/* The root is its own parent. */
-		if (up.st_dev == st.st_dev && up.st_ino == st.st_ino)
-			break;
-		st = up;
-	}
-	(void)sys->close(at);
-	return (rc);
-}
-
-/* Is what is open as fd a store?  0, or -1 after logging why not. */
-static int
-check_source(int fd, const char *from)
-{
-	struct identity id;
-	char why[DOCUMENT_WHY];
-	int rc;
-
-	identity_init(&id);
-	rc = identity_load(fd, &id, why);
-	identity_fini(&id);
-	if (rc == DOCUMENT_OK)
-		return (0);
-	if (rc != -1)
-		log_errx("%s/%s: %s", from, IDENTITY_NAME, why);
-	else if (errno == ENOENT)
-		log_errx("%s has no %s: it is no store, or a backup that was "
-		    "cut off", from, IDENTITY_NAME);
-	else
-		log_err("%s/%s", from, IDENTITY_NAME);
-	return (-1);
-}
-
-int
-backup_may_replace(const char *from, const char *store)
-{
-	int fd, dir, rc = -1;
-
-	if ((fd = open_folder(AT_FDCWD, from)) == -1) {
-		log_err("%s", from);
-		return (-1);
-	}
-	if ((dir = open_folder(AT_FDCWD, store)) == -1 && errno != ENOENT)
-		log_err("%s", store);
-	else if (check_source(fd, from) == 0) {
-		rc = dir == -1 ? 0 : is_within(fd, dir);
-		if (rc == 1)
-			log_errx("%s is in the store %s itself", from, store);
-		else if (rc == -1)
-			log_err("%s", from);
-	}
-	close_folder(dir);
-	close_folder(fd);
-	return (rc == 0 ? 0 : -1);
-}
-
-int
-backup_set_aside(const char *store, char *aside, size_t size)
-{
-	struct tm tm;
-	time_t now = (time_t)(sys_now_ms() / 1000);
-	char at[32], path[PATH_MAX];
-	size_t len;
-	pid_t holder = 0;
-	int dir, lock, rc = -1;
-
-	/* The name it gets stands beside its own. */
-	if (strlcpy(path, store, sizeof(path)) >= sizeof(path))
-		return (-1);
-	for (len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
-		path[len - 1] = '\0';
-	if ((dir = open_folder(AT_FDCWD, path)) == -1)
-		return (errno == ENOENT ? 0 : -1);
-	if ((lock = sys_lockfile(dir, "lock", &holder)) == -1) {
-		if (errno == EWOULDBLOCK)
-			log_errx("%s is in use by process %d", path,
-			    (int)holder);
-		else
-			log_err("%s/lock", path);
-		goto out;
-	}
-	if (gmtime_r(&now, &tm) == NULL)
-		memset(&tm, 0, sizeof(tm));
-	(void)strftime(at, sizeof(at), "%Y%m%dT%H%M%SZ", &tm);
-	(void)snprintf(aside, size, "%s" BEFORE "-%s", path, at);
-	if (sys->renameat(AT_FDCWD, path, AT_FDCWD, aside) == -1)
-		log_err("rename %s to %s", path, aside);
-	else
-		rc = 1;
-	(void)sys->close(lock);
-out:
-	(void)sys->close(dir);
-	return (rc);
-}
-
-int
-backup_put_back(const char *store, const char *aside)
-{
-	char partial[PATH_MAX];
-	const char *at = strrchr(aside, '-');
-
-	/* Under a name beside its own, too: no daemon may take it. */
-	(void)snprintf(partial, sizeof(partial), "%.*s.partial%s",
-	    (int)(at - aside - (ptrdiff_t)strlen(BEFORE)), aside, at);
-	if (sys->renameat(AT_FDCWD, store, AT_FDCWD, partial) == -1 &&
-	    errno != ENOENT)
-		log_err("rename %s to %s", store, partial);
-	else if (sys->renameat(AT_FDCWD, aside, AT_FDCWD, store) == -1)
-		log_err("rename %s to %s", aside, store);
-	else
-		return (0);
-	return (-1);
-}
-
 /* --- restore -------------------------------------------------------------- */
 
 static int
@@ -516,11 +432,11 @@ open_restore(struct backup *b, const char *from, const char *to)
 {
 	pid_t holder;
 
-	if ((b->from = open_folder(AT_FDCWD, from)) == -1) {
+	if ((b->from = backup_open(AT_FDCWD, from)) == -1) {
 		log_err("%s", from);
 		return (-1);
 	}
-	if (check_source(b->from, from) == -1)
+	if (backup_check_source(b->from, from) == -1)
 		return (-1);
 	if ((b->to = copy_folder(to)) == -1) {
 		if (errno == ENOTEMPTY)

@@ -95,9 +95,10 @@ int	 backup_read(const char *dir, struct backup_report *);
 int	 backup_may_replace(const char *from, const char *store);
 
 /*
- * Move the store out of the way, to a name beside its own that is put into
- * aside.  Returns 1; 0 if there is no such folder; -1 after logging why, as
- * when a daemon has it.  The next sync of the parent folder is the restore's.
+ * Move the store out of the way, to a free name beside its own that is put
+ * into aside.  Returns 1; 0 if there is no such folder; -1 after logging why,
+ * as when a daemon has it.  The next sync of the parent folder is the
+ * restore's.
  */
 int	 backup_set_aside(const char *store, char *aside, size_t size);
 

@@ -287,6 +287,32 @@ test('what is in the way is refused', async () => {
 	o.remove();
 });
 
+test('what is set aside takes no name that is taken', () => {
+	const o = place(), dir = scratch();
+	good(o.ctl(['tenant', 'add', 'acme']));
+	good(o.ctl(['backup', `${dir}/b`]));
+	/* Whatever second it will be, there were restores in it. */
+	const now = Date.now() - 1000;
+	for (let i = 0; i < 60; i++) {
+		const at = new Date(now + 1000 * i).toISOString()
+		    .replace(/[-:]|\.\d+/g, '');
+		fs.mkdirSync(`${o.store}.before-${at}`);
+		fs.mkdirSync(`${o.store}.partial-${at}.2`);
+	}
+	const r = good(o.ctl(['restore', `${dir}/b`, '--force']));
+	const aside = /is now (.*)/.exec(r.out)[1];
+	assert.match(aside, /store\.before-\d+T\d+Z\.3$/);
+	assert.ok(fs.existsSync(`${aside}/store.json`));
+	assert.match(good(o.ctl(['tenant', 'list'])).out, /acme/);
+	/* And what failed then has its own beside that. */
+	fs.symlinkSync('/nowhere', `${dir}/b/tenants/away`);
+	failed(o.ctl(['restore', `${dir}/b`, '--force']), /is what it was/);
+	assert.equal(fs.readdirSync(o.dir).filter((n) =>
+		/^store\.partial.*\.[34]$/.test(n)).length, 1);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
 test('the whole store comes back', async () => {
 	const o = place(), dir = scratch();
 	const t = it.addTenant();

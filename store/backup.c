@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -311,6 +312,51 @@ backup_check_source(int fd, const char *from)
 	return (-1);
 }
 
+/*
+ * May a copy of the store that is open as dir be made at path, which need not
+ * be there?  A copy of it in itself would be copied by the next one, and is
+ * lost with it.  0, or -1 after logging why not.
+ */
+static int
+check_target(const char *path, int dir, const char *store)
+{
+	char parent[PATH_MAX];
+	int rc;
+
+	rc = backup_is_within(path, dir);
+	if (rc == -1 && errno == ENOENT) {
+		(void)strlcpy(parent, path, sizeof(parent));
+		rc = backup_is_within(dirname(parent), dir);
+	}
+	if (rc == 1)
+		log_errx("%s is in %s, of which it would be a copy: name a "
+		    "folder outside of it", path, store);
+	else if (rc == -1)
+		log_err("%s", path);
+	return (rc == 0 ? 0 : -1);
+}
+
+/*
+ * Open the folder at path for a copy of what is open as b->from.  0, or -1
+ * after logging why not.
+ */
+static int
+open_target(struct backup *b, const char *from, const char *path)
+{
+
+	if (check_target(path, b->from, from) == -1)
+		return (-1);
+	if ((b->to = copy_folder(path)) != -1) {
+		own(b, b->to);
+		return (0);
+	}
+	if (errno == ENOTEMPTY)
+		log_errx("%s is not empty", path);
+	else
+		log_err("%s", path);
+	return (-1);
+}
+
 /* --- backup --------------------------------------------------------------- */
 
 /* Which store it is; an earlier backup must be of the same one, and whole. */
@@ -375,15 +421,7 @@ open_all(struct backup *b, struct backup_report *r)
 		log_err("%s", o->against);
 		return (-1);
 	}
-	if ((b->to = copy_folder(o->dir)) == -1) {
-		if (errno == ENOTEMPTY)
-			log_errx("%s is not empty", o->dir);
-		else
-			log_err("%s", o->dir);
-		return (-1);
-	}
-	own(b, b->to);
-	return (0);
+	return (open_target(b, o->store, o->dir));
 }
 
 /* See all_is_in_it_note. */
@@ -438,18 +476,12 @@ open_restore(struct backup *b, const char *from, const char *to)
 	}
 	if (backup_check_source(b->from, from) == -1)
 		return (-1);
-	if ((b->to = copy_folder(to)) == -1) {
-		if (errno == ENOTEMPTY)
-			log_errx("%s is not empty", to);
-		else
-			log_err("%s", to);
+	if (open_target(b, from, to) == -1)
 		return (-1);
-	}
 	if ((b->lock = sys_lockfile(b->to, "lock", &holder)) == -1) {
 		log_err("%s/lock", to);
 		return (-1);
 	}
-	own(b, b->to);
 	own(b, b->lock);
 	return (0);
 }

@@ -76,9 +76,11 @@ struct backup_report {
 						   "": not known */
 };
 
-/* Make one; if root does, all of it belongs to the owner of the store's
- * store.json.  Returns 0, or -1 after logging why: then dir has no backup.json.
- * Blocks. */
+/*
+ * Make one; if root does, all of it belongs to the owner of the store's
+ * store.json.  dir may not lie in the store.  Returns 0, or -1 after logging
+ * why: then dir has no backup.json.  Blocks.
+ */
 int	 backup_make(const struct backup_options *, struct backup_report *);
 
 /*
@@ -114,7 +116,8 @@ int	 backup_put_back(const char *store, const char *aside);
  * all but its lock and its backup.json, nothing linked, its store.json last,
  * so that what was cut off is no store.  It belongs to the owner of from's
  * store.json, if we may give it away, and is locked meanwhile, as by a
- * daemon.  Returns 0, or -1 after logging why.  Blocks.
+ * daemon.  to may not lie in from.  Returns 0, or -1 after logging why.
+ * Blocks.
  */
 int	 backup_restore(const char *from, const char *to,
 	    void (*on_file)(void *arg), void *arg);

@@ -287,6 +287,33 @@ test('what is in the way is refused', async () => {
 	o.remove();
 });
 
+test('nothing is copied into itself', () => {
+	const o = place(), dir = scratch();
+	good(o.ctl(['tenant', 'add', 'acme']));
+	fs.mkdirSync(`${o.store}/there/deep`, { recursive: true });
+	fs.symlinkSync(o.store, `${dir}/link`);
+	fs.symlinkSync(`${o.store}/there/deep`, `${dir}/deep`);
+	const was = files(o.store);
+	for (const to of [o.store, `${o.store}/`, `${o.store}/new`,
+		`${o.store}/there`, `${o.store}/tenants/acme/new`,
+		`${dir}/link/new`, `${dir}/deep`, `${dir}/deep/new`,
+		`${o.store}/../store/new`]) {
+		failed(o.ctl(['backup', to]),
+		    /is in .*\/store, of which it would be a copy: name a/);
+		assert.deepEqual(files(o.store), was, to);
+	}
+	/* Beside it is not in it. */
+	good(o.ctl(['backup', `${o.store}.new`]));
+	good(o.ctl(['backup', `${dir}/link/../new`]));
+	/* A store in the backup that it is to come from. */
+	const inner = place(`${o.dir}/new`);
+	failed(inner.ctl(['restore', `${o.dir}/new`]),
+	    /new\/store is in .*\/new, of which/);
+	assert.ok(!fs.existsSync(inner.store));
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
 test('what is set aside takes no name that is taken', () => {
 	const o = place(), dir = scratch();
 	good(o.ctl(['tenant', 'add', 'acme']));

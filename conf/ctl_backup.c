@@ -107,7 +107,7 @@ ctl_backup(const struct ctl_args *args, const struct conf *conf)
 	progress_end(job.progress);
 	json_decref(reply);
 	if (rc == -1) {
-		warnx("%s is not a backup", o.dir);
+		warnx("no backup was made");
 		return (EXIT_FAILURE);
 	}
 	show(args, conf, &r);

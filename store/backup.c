@@ -337,11 +337,12 @@ check_target(const char *path, int dir, const char *store)
 }
 
 /*
- * Open the folder at path for a copy of what is open as b->from.  0, or -1
- * after logging why not.
+ * Open the folder at path for a copy of what is open as b->from; where it is
+ * not empty, advice says what to do.  0, or -1 after logging why not.
  */
 static int
-open_target(struct backup *b, const char *from, const char *path)
+open_target(struct backup *b, const char *from, const char *path,
+    const char *advice)
 {
 
 	if (check_target(path, b->from, from) == -1)
@@ -351,7 +352,7 @@ open_target(struct backup *b, const char *from, const char *path)
 		return (0);
 	}
 	if (errno == ENOTEMPTY)
-		log_errx("%s is not empty", path);
+		log_errx("%s is not empty: %s", path, advice);
 	else
 		log_err("%s", path);
 	return (-1);
@@ -421,7 +422,8 @@ open_all(struct backup *b, struct backup_report *r)
 		log_err("%s", o->against);
 		return (-1);
 	}
-	return (open_target(b, o->store, o->dir));
+	return (open_target(b, o->store, o->dir, "name a folder that is, or "
+	    "that is not there yet"));
 }
 
 /* See all_is_in_it_note. */
@@ -449,7 +451,9 @@ backup_make(const struct backup_options *o, struct backup_report *r)
 	b.copy.arg = &b;
 	memset(r, 0, sizeof(*r));
 	r->started_at = sys_now_ms();
-	if (open_all(&b, r) == 0 && copy_all(&b) == 0) {
+	if (open_all(&b, r) == -1)
+		goto out;
+	if (copy_all(&b) == 0) {
 		r->ended_at = sys_now_ms();
 		r->copied = b.copy.copied;
 		r->linked = b.copy.linked;
@@ -459,6 +463,10 @@ backup_make(const struct backup_options *o, struct backup_report *r)
 			strlcpy(r->open, b.open, sizeof(r->open));
 		rc = write_report(&b, r);
 	}
+	if (rc == -1)
+		log_errx("%s is not finished, and no backup: remove it",
+		    o->dir);
+out:
 	backup_fini(&b);
 	return (rc);
 }
@@ -476,7 +484,7 @@ open_restore(struct backup *b, const char *from, const char *to)
 	}
 	if (backup_check_source(b->from, from) == -1)
 		return (-1);
-	if (open_target(b, from, to) == -1)
+	if (open_target(b, from, to, "--force moves it aside") == -1)
 		return (-1);
 	if ((b->lock = sys_lockfile(b->to, "lock", &holder)) == -1) {
 		log_err("%s/lock", to);

@@ -79,7 +79,7 @@ struct backup_report {
 /*
  * Make one; if root does, all of it belongs to the owner of the store's
  * store.json.  dir may not lie in the store.  Returns 0, or -1 after logging
- * why: then dir has no backup.json.  Blocks.
+ * why, and whether there is now what is no backup in dir.  Blocks.
  */
 int	 backup_make(const struct backup_options *, struct backup_report *);
 

@@ -241,9 +241,9 @@ test('a backup that is killed or fails is no backup', async () => {
 	}
 	assert.ok(cut > 0);
 	/* A file may have no more than a few bytes: what a full disk does. */
-	const r = run(['prlimit', '--fsize=5000', rememberctl, '-c', it.conf,
-	    'backup', `${dir}/full`]);
-	assert.notEqual(r.status, 0);
+	const r = run(['sh', '-c', `trap '' XFSZ; exec prlimit --fsize=5000 ` +
+	    `${rememberctl} -c ${it.conf} backup ${dir}/full`]);
+	failed(r, /full is not finished, and no backup: remove it/);
 	assert.equal(fs.existsSync(`${dir}/full/backup.json`), false);
 	/* All the same for the daemon. */
 	await make(t.key, 1);
@@ -254,7 +254,12 @@ test('a backup that is killed or fails is no backup', async () => {
 test('what is in the way is refused', async () => {
 	const o = place(), dir = scratch();
 	good(it.ctl(['backup', `${dir}/1`]));
-	failed(it.ctl(['backup', `${dir}/1`]), /not empty/);
+	const again = failed(it.ctl(['backup', `${dir}/1`]),
+	    /\/1 is not empty: name a folder that is, or .* not there yet/);
+	assert.match(again.err, /no backup was made/);
+	/* What was there is a good one still. */
+	assert.doesNotMatch(again.err, /is not a backup|not finished/);
+	good(run([rememberctl, 'check', `${dir}/1`]));
 	failed(it.ctl(['backup', `${dir}/none/2`]), /No such file/);
 	failed(it.ctl(['backup', `${dir}/2`, '--against', o.dir]),
 	    /no finished backup/);
@@ -298,8 +303,9 @@ test('nothing is copied into itself', () => {
 		`${o.store}/there`, `${o.store}/tenants/acme/new`,
 		`${dir}/link/new`, `${dir}/deep`, `${dir}/deep/new`,
 		`${o.store}/../store/new`]) {
-		failed(o.ctl(['backup', to]),
+		const r = failed(o.ctl(['backup', to]),
 		    /is in .*\/store, of which it would be a copy: name a/);
+		assert.match(r.err, /no backup was made/);
 		assert.deepEqual(files(o.store), was, to);
 	}
 	/* Beside it is not in it. */

@@ -252,6 +252,5 @@ flush_soon(struct flush *f)
 
 	lock_take(&f->lck);
 	f->wanted++;
-	cond_signal(&f->more);
 	lock_give(&f->lck);
 }

@@ -88,7 +88,8 @@ bool	 flush_is_marked(struct flush *, const struct dirty *);
 /* Make a pass now and return when it is done: 0, or -1 if something stayed
  * dirty.  Blocks. */
 int	 flush_now(struct flush *);
-/* Ask the thread for a pass soon.  Any thread, any lock below 17. */
+/* Ask the thread for a pass, which begins within a second unless another is
+ * under way.  Any thread, any lock below 17. */
 void	 flush_soon(struct flush *);
 /* How many documents are dirty? */
 size_t	 flush_count(struct flush *);

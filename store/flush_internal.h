@@ -90,7 +90,6 @@ struct round {
 	size_t		 n;
 	struct folder	 folders[FLUSH_ROUND];
 	size_t		 nfolders;
-	bool		 has_given;	/* the spare went, in this pass */
 };
 
 /* flush.c */

@@ -123,21 +123,19 @@ is_pending(const struct flush *f, uint64_t lsn)
 
 /*
  * Write the file; on a full disk once more, if the journal's spare can make
- * room for it.  Returns 0, or -1 with errno set.
+ * room for it: once in a pass, for no other is made before its end.  Returns
+ * 0, or -1 with errno set.
  */
 static int
-write_file(struct flush *f, struct round *r, int dirfd, const char *name,
-    const struct buf *b)
+write_file(struct flush *f, int dirfd, const char *name, const struct buf *b)
 {
-
 	int error;
 
 	if (atomicfile_put(dirfd, name, b->data, b->len) == 0)
 		return (0);
 	error = errno;
-	if (store_err_of(error) != STORE_FULL || r->has_given)
+	if (store_err_of(error) != STORE_FULL)
 		return (-1);
-	r->has_given = true;
 	if (!journal_give_reserve(f->store->journal)) {
 		errno = error;
 		return (-1);
@@ -165,7 +163,7 @@ put(struct flush *f, struct round *r, struct tenant *t, enum dirty_kind kind,
 	}
 	if ((w->folder = round_folder(f, r, t, kind)) == -1)
 		goto failed;
-	if (write_file(f, r, r->folders[w->folder].fd, name, b) == -1)
+	if (write_file(f, r->folders[w->folder].fd, name, b) == -1)
 		goto failed;
 	return (FLUSHED_WRITTEN);
 

@@ -256,12 +256,25 @@ write_items(void *arg)
 	}
 }
 
+static void
+flush_often(void *arg)
+{
+	atomic_bool *stop = arg;
+
+	while (!atomic_load(stop)) {
+		if (store_flush(s) == -1)
+			abort();
+		usleep(20000);
+	}
+}
+
 /* Copied while four write and one flushes: all that was acknowledged. */
 static void
 copies(void **state)
 {
 	struct writer w[WRITERS];
 	struct conversation_view v;
+	struct thread flusher;
 	struct store *two;
 	struct tenant *there;
 	char copy[STATE_PATH], id[16];
@@ -281,10 +294,10 @@ copies(void **state)
 		assert_int_equal(thread_start(&w[i].thread, "writer",
 		    write_items, &w[i]), 0);
 	}
+	assert_int_equal(thread_start(&flusher, "flusher", flush_often, &stop),
+	    0);
 	for (round = 0; round < 6; round++) {
 		usleep(20000);
-		if (round % 2 == 1)
-			store_flush_soon(s);
 		for (i = 0; i < WRITERS; i++)
 			acked[i] = atomic_load(&w[i].acked);
 		state_copy(dir, copy);
@@ -302,6 +315,7 @@ copies(void **state)
 		state_close(two);
 	}
 	atomic_store(&stop, true);
+	thread_join(&flusher);
 	for (i = 0; i < WRITERS; i++)
 		thread_join(&w[i].thread);
 	state_remove(copy);

@@ -127,7 +127,7 @@ numbers_follow_documents(void **state)
 	close_store();
 	remove_journal();
 
-	open_store();
+	open_store(dir);
 	assert_int_equal(state_append(s, t, "c1", "last", "two", NULL, &o), 0);
 	assert_true(o.lsn > newest);
 	store_outcome_fini(&o);

@@ -23,7 +23,7 @@ opened_setup(void **state)
 	(void)state;
 	fault_disarm();
 	place_make();
-	open_store();
+	open_store(dir);
 	return (0);
 }
 
@@ -47,10 +47,10 @@ close_store(void)
 }
 
 void
-open_store(void)
+open_store(const char *path)
 {
 
-	s = state_open(dir);
+	s = state_open(path);
 	t = state_tenant(s, "acme");
 }
 
@@ -59,7 +59,7 @@ reopen(void)
 {
 
 	close_store();
-	open_store();
+	open_store(dir);
 }
 
 void

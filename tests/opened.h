@@ -17,9 +17,9 @@ int	 opened_teardown(void **state);
 #define TEST(f)								\
 	cmocka_unit_test_setup_teardown(f, opened_setup, opened_teardown)
 
-/* Close it and open it, or both. */
+/* Close it; open it, or a copy of it; or both. */
 void	 close_store(void);
-void	 open_store(void);
+void	 open_store(const char *path);
 void	 reopen(void);
 /* Open it so that what is in documents leaves the journal at once. */
 void	 open_keeping_nothing(void);

@@ -12,16 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <bsd/string.h>
 
 #include <cmocka.h>
 
 #include "store/store.h"
-#include "store/sys.h"
 #include "tests/fault.h"
-#include "tests/state.h"
+#include "tests/opened.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HAS_OWN_MALLOC	1
@@ -113,10 +111,6 @@ disarm(void)
 }
 
 /* --- the tests ---------------------------------------------------------- */
-
-static char dir[STATE_PATH], copy[STATE_PATH];
-static struct store *s;
-static struct tenant *t;
 
 /* One wish of each kind; n makes its ids differ. */
 struct wish {
@@ -220,8 +214,8 @@ copy_is_whole(void)
 	struct store *two;
 	char *here = state_dump(s), *there;
 
-	state_copy(dir, copy);
-	two = state_open(copy);
+	state_copy(dir, side);
+	two = state_open(side);
 	there = state_dump(two);
 	assert_string_equal(here, there);
 	state_close(two);
@@ -381,8 +375,7 @@ starts(void **state)
 		wish_free(w);
 	}
 	text = state_dump(s);
-	store_tenant_put(t);
-	state_close(s);
+	close_store();
 	for (n = 1; ; n += 1 + n / 20) {
 		arm(n);
 		rc = store_open(&o, &two, &holder);
@@ -400,8 +393,7 @@ starts(void **state)
 	assert_int_equal(rc, 0);
 	assert_true(n > 50);
 	state_close(two);
-	s = state_open(dir);
-	t = state_tenant(s, "acme");
+	open_store(dir);
 	now = state_dump(s);
 	assert_string_equal(now, text);
 	free(now);
@@ -413,7 +405,6 @@ static void
 warming(void **state)
 {
 	char *text, *now;
-	char path[128];
 	struct wish *w;
 	enum store_err err;
 	bool failed;
@@ -429,10 +420,8 @@ warming(void **state)
 		wish_free(w);
 	}
 	text = state_dump(s);
-	store_tenant_put(t);
-	state_close(s);
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	close_store();
+	remove_journal();
 	for (n = 1; ; n++) {
 		s = state_open(dir);
 		arm(n);
@@ -455,30 +444,18 @@ warming(void **state)
 	free(text);
 }
 
+/* What was armed fails nothing that comes behind the test. */
 static int
-setup(void **state)
+disarmed_teardown(void **state)
 {
-	(void)state;
-	state_folder(dir);
-	state_folder(copy);
-	s = state_open(dir);
-	t = state_tenant(s, "acme");
-	return (0);
-}
 
-static int
-teardown(void **state)
-{
-	(void)state;
 	(void)disarm();
-	store_tenant_put(t);
-	state_close(s);
-	state_remove(dir);
-	state_remove(copy);
-	return (0);
+	return (opened_teardown(state));
 }
 
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+#undef TEST
+#define TEST(f)								\
+	cmocka_unit_test_setup_teardown(f, opened_setup, disarmed_teardown)
 
 int
 main(void)

@@ -15,20 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <bsd/string.h>
-
 #include <cmocka.h>
 
 #include "store/document_internal.h"
 #include "store/once.h"
-#include "store/store_internal.h"
 #include "store/sys.h"
 #include "tests/fault.h"
-#include "tests/state.h"
-
-static char dir[STATE_PATH], copy[STATE_PATH];
-static struct store *s;
-static struct tenant *t;
+#include "tests/opened.h"
 
 /* An item of that text, sent to c1 for the count-th time; its id is ours. */
 static enum store_err
@@ -79,22 +72,6 @@ count_items(void)
 	return (n);
 }
 
-static void
-close_store(void)
-{
-
-	store_tenant_put(t);
-	state_close(s);
-}
-
-static void
-open_store(const char *path)
-{
-
-	s = state_open(path);
-	t = state_tenant(s, "acme");
-}
-
 /* --- new conversations --------------------------------------------------- */
 
 /* Never for creating one: two people would share it. */
@@ -139,12 +116,12 @@ killed(bool is_durable)
 		assert_int_equal(store_wait(s, o.lsn), STORE_OK);
 	}
 	/* What the next start would find. */
-	state_copy(dir, copy);
+	state_copy(dir, side);
 	fault_gate_open();
 	assert_int_equal(store_wait(s, o.lsn), STORE_OK);
 	store_outcome_fini(&o);
 	close_store();
-	open_store(copy);
+	open_store(side);
 	assert_int_equal(count_items(), is_durable ? 2 : 1);
 	assert_int_equal(is_known("yes", 1), is_durable);
 	assert_int_equal(count_items(), 2);
@@ -238,7 +215,6 @@ down(void **state)
 		{ 8 * 60 * 1000, false },		/* for 120 s */
 		{ 1000, false },			/* was idle */
 	};
-	char path[128];
 	size_t i;
 
 	(void)state;
@@ -248,8 +224,7 @@ down(void **state)
 		assert_false(is_known("yes", 0));
 		close_store();
 		/* Nothing newer stands in the journal. */
-		snprintf(path, sizeof(path), "%s/journal", dir);
-		state_remove(path);
+		remove_journal();
 		age_record(10 * 60 * 1000);
 		age_lock(cases[i].seen);
 		open_store(dir);
@@ -278,33 +253,6 @@ seen_alive(void **state)
 	assert_true(lock_touched() >= before - 1000);
 	open_store(dir);
 }
-
-/* --- setup -------------------------------------------------------------- */
-
-static int
-setup(void **state)
-{
-
-	(void)state;
-	state_folder(dir);
-	state_folder(copy);
-	open_store(dir);
-	return (0);
-}
-
-static int
-teardown(void **state)
-{
-
-	(void)state;
-	fault_disarm();
-	close_store();
-	state_remove(dir);
-	state_remove(copy);
-	return (0);
-}
-
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)

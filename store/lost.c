@@ -50,6 +50,7 @@ lost_gap_forget(struct recovery *v, const struct conversation *c)
 void
 lost_gap_tell(struct recovery *v, const struct conversation *c)
 {
+	const bool is_copy = v->report.is_copy;
 	char lost[ID_SIZE + TENANT_NAME_MAX + 100];
 	char name[DOCUMENT_NAME], label[QUARANTINE_LABEL];
 
@@ -61,8 +62,8 @@ lost_gap_tell(struct recovery *v, const struct conversation *c)
 	(void)snprintf(lost, sizeof(lost), "conversation %s of tenant %s "
 	    "behind its version %" PRIu64, c->id, c->tenant->name,
 	    c->version);
-	problem_note(v->store, v->is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
-	    "journal", v->is_copy ? NULL : lost, "tenant %s: %s: what follows "
+	problem_note(v->store, is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
+	    "journal", is_copy ? NULL : lost, "tenant %s: %s: what follows "
 	    "version %" PRIu64 " is missing", c->tenant->name, c->id,
 	    c->version);
 }
@@ -97,7 +98,7 @@ lost_orphan(struct recovery *v, const struct record *r, const char *what)
 	if ((o = malloc(sizeof(*o))) == NULL)
 		return (-1);
 	*o = key;
-	o->is_copy = v->is_copy;
+	o->is_copy = v->report.is_copy;
 	o->lsn = r->lsn;
 	RB_INSERT(orphans, &v->orphans, o);
 	return (0);

@@ -43,8 +43,6 @@ visit_batch(const struct segment_batch *b, void *arg)
 	struct recovery *v = arg;
 	uint64_t last = b->lsn + b->count - 1;
 
-	if (v->report.is_copy)
-		v->is_copy = true;
 	if (v->report.damaged > 0 && v->bad_lsn == 0)
 		v->bad_lsn = b->lsn;
 	if (b->durable > v->durable)

@@ -47,7 +47,6 @@ struct recovery {
 	char	 file[SEGMENT_NAME + 8];	/* its path in the store */
 	uint64_t bad_lsn;	/* behind its first damaged place; 0: none */
 	bool	 is_failed;	/* a record could not be applied; logged */
-	bool		 is_copy;	/* this one or one before is a copy */
 	bool		 has_hole;	/* that cut off changes */
 	bool		 left_out;	/* what is damaged, and not in it yet,
 					   stands in the segment being read */

@@ -123,6 +123,20 @@ replay_create(struct recovery *v, struct tenant *t,
 }
 
 /*
+ * A change is cut off by a hole in what was copied: told once, and not here if
+ * that is said of the segment itself.
+ */
+static void
+note_hole(struct recovery *v)
+{
+
+	if (!v->has_hole && !v->store->o.read_only && v->report.damaged == 0)
+		log_warnx("%s: a change of it is cut off by a hole in what "
+		    "was copied: such are left out", v->file);
+	v->has_hole = true;
+}
+
+/*
  * Is the record the next one of this conversation?  1, 0, or -1 for want of
  * memory.
  */
@@ -149,9 +163,9 @@ follows(struct recovery *v, struct conversation *c, const struct record *r)
 	 */
 	if (v->store->o.read_only)
 		lost_gap_tell(v, c);
-	else if (!v->is_copy)
+	else if (!v->report.is_copy)
 		return (lost_gap(v, c, r));
-	v->has_hole = true;
+	note_hole(v);
 	return (0);
 }
 
@@ -228,8 +242,8 @@ note_parts(struct recovery *v, struct conversation *c, const struct record *r)
 {
 	int rc = 0;
 
-	if (v->is_copy && !v->store->o.read_only) {
-		v->has_hole = true;
+	if (v->report.is_copy && !v->store->o.read_only) {
+		note_hole(v);
 		return (0);
 	}
 	/* If it is deleted later, nobody misses it. */

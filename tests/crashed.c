@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "store/sys.h"
 #include "tests/crashed.h"
 #include "tests/fault.h"
 
@@ -152,23 +153,39 @@ flushed_then_appends(struct store *s)
 	store_tenant_put(t);
 }
 
-void
-damage_batch(const char *text)
+/* Turn a byte of text in that segment; 1 if it holds it. */
+static int
+damage_segment(const char *name, void *text)
 {
-	char name[256], path[STATE_PATH + 256];
+	char path[STATE_PATH + 300];
 	char *p, *at;
 	size_t len;
 	int fd;
 
-	assert_true(state_find(dir, "journal", "", name));
-	assert_non_null(p = state_read(dir, name, &len));
+	(void)snprintf(path, sizeof(path), "journal/%s", name);
+	assert_non_null(p = state_read(dir, path, &len));
 	at = memmem(p, len, text, strlen(text));
-	assert_non_null(at);
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	assert_true((fd = open(path, O_WRONLY)) != -1);
-	assert_int_equal(pwrite(fd, "#", 1, at - p), 1);
-	close(fd);
+	if (at != NULL) {
+		(void)snprintf(path, sizeof(path), "%s/journal/%s", dir, name);
+		assert_true((fd = open(path, O_WRONLY)) != -1);
+		assert_int_equal(pwrite(fd, "#", 1, at - p), 1);
+		close(fd);
+	}
 	free(p);
+	return (at != NULL);
+}
+
+void
+damage_batch(const char *text)
+{
+	char path[STATE_PATH + 16], copy[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/journal", dir);
+	(void)strlcpy(copy, text, sizeof(copy));
+	assert_true((fd = open(path, O_RDONLY | O_DIRECTORY)) != -1);
+	assert_int_equal(sys_eachname(fd, damage_segment, copy), 1);
+	close(fd);
 }
 
 void

@@ -52,8 +52,8 @@ void	 append_to_b(struct store *);
 void	 flushed_then_appends(struct store *);
 
 /*
- * Turn a byte of that text in the only segment that was written to; in place,
- * for a new inode would be a copy's.
+ * Turn a byte of that text in the segment that holds it; in place, for a new
+ * inode would be a copy's.
  */
 void	 damage_batch(const char *text);
 /* Turn a bit in the middle of a file. */

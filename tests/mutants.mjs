@@ -163,6 +163,16 @@ export const byHand = [
 	    from: 'if (r->version == c->version + 1)\n' +
 	    '\t\treturn (1);',
 	    to: 'return (1);' },
+	{ file: 'store/replay.c', name: 'a gap in a copy is damage',
+	    from: 'else if (!v->report.is_copy)\n' +
+	    '\t\treturn (lost_gap(v, c, r));',
+	    to: 'else\n\t\treturn (lost_gap(v, c, r));' },
+	{ file: 'store/segment_read.c', name: 'every segment counts as copied',
+	    from: 'rep->is_copy = h->inode != inode;',
+	    to: 'rep->is_copy = true;' },
+	{ file: 'store/replay.c', name: 'a creation undoes a later tombstone',
+	    from: 'return (there->is_deleted && r->lsn > there->lsn);',
+	    to: 'return (there->is_deleted);' },
 	{ file: 'store/recover.c', name: 'the last batch is not written again',
 	    from: 'v->tail_last > v->durable &&\n' +
 	    '\t    !v->has_hole',
@@ -175,7 +185,11 @@ export const byHand = [
 	    to: '' },
 	{ file: 'store/sweep.c', name: 'tombstones go too early',
 	    from: 'now - 2 * s->o.keep_ms',
-	    to: 'now' },
+	    to: 'now - s->o.keep_ms' },
+	{ file: 'store/flush_write.c', name: 'a tombstone has another name',
+	    from: 'document_name(c->id, name);\n\trc = put(',
+	    to: 'document_name(c->is_deleted ? "gone" : c->id, name);\n' +
+	    '\trc = put(' },
 	{ file: 'store/once.c', name: 'the same key with another body is a retry',
 	    from: 'if (memcmp(r->body, o->body, sizeof(r->body)) != 0)',
 	    to: 'if (false)' },

@@ -42,7 +42,7 @@ const nearest = [
 	[/undo|durable|read\.c|list/, ['c_undo', 'c_undo_each',
 	    'c_undo_retries', 'c_store_lists', 'c_store_durable', 'e_sick']],
 	[/recover|replay|load/, ['c_recover', 'c_recover_journal',
-	    'c_recover_documents', 'c_recover_start']],
+	    'c_recover_documents', 'c_recover_start', 'c_recover_copy']],
 	[/store\//, ['d_powercut', 'c_store', 'c_store_once', 'c_flush',
 	    'c_recover']],
 	[/fcgi\//, ['b_worker', 'e_sick', 'e_edge', 'e_api']],

@@ -143,7 +143,7 @@ journal_open(int dirfd, const struct journal_options *opt,
 	j->segment_size = opt->segment_size;
 	j->batch_max = opt->batch_max;
 	j->reserve = opt->reserve;
-	j->keep_ms = INT64_MAX;
+	journal_retire_init(j);
 	j->filling = &j->batches[0];
 	j->draining = &j->batches[1];
 	j->next = opt->next;

@@ -191,9 +191,10 @@ struct journal_stats {
 	int64_t		 pending_ms;	/* since the oldest that is not durable
 					 * was appended; 0: none */
 	int64_t		 keep_ms;	/* how long a copy may take now: what
-					 * journal_retire is told, less while
-					 * the disk is short of its reserve;
-					 * INT64_MAX before its first call */
+					 * journal_retire is told (INT64_MAX
+					 * before its first call), less while
+					 * the disk is short of its reserve: 0
+					 * if that will take what comes next */
 	char		 open[SEGMENT_NAME];	/* being written, or "" */
 };
 void	 journal_stats(struct journal *, struct journal_stats *);

@@ -171,6 +171,9 @@ int	 journal_writer_open(struct journal *, uint64_t first);
 /* Close the segment, if there is one.  Keeps errno. */
 void	 journal_writer_close(struct journal *);
 
+/* Say how long a copy may take, until journal_retire does; blocks. */
+void	 journal_retire_init(struct journal *);
+
 void	 journal_spare_init(struct journal *);
 /* Start the thread, which makes the first spare somewhat later. */
 int	 journal_spare_start(struct journal *);

@@ -93,6 +93,38 @@ remove_segment(struct journal *j, struct kept *k)
 
 /* --- a disk that is nearly full ----------------------------------------- */
 
+/* How much is free, in bytes.  0, or -1 if that is not known. */
+static int
+count_free(struct journal *j, uint64_t *free_r)
+{
+	struct statvfs fs;
+
+	if (sys->fstatvfs(j->dirfd, &fs) == -1)
+		return (-1);
+	*free_r = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return (0);
+}
+
+static void
+keep_at_most(struct journal *j, int64_t ms)
+{
+
+	lock_take(&j->lck);
+	if (ms < j->keep_ms)
+		j->keep_ms = ms;
+	lock_give(&j->lck);
+}
+
+void
+journal_retire_init(struct journal *j)
+{
+	uint64_t free_bytes;
+
+	j->keep_ms = INT64_MAX;
+	if (count_free(j, &free_bytes) == 0 && free_bytes < j->reserve)
+		j->keep_ms = 0;
+}
+
 /* Note how much is free; one line when the shortage begins, one at its end. */
 static void
 note_free(struct journal *j, uint64_t free_bytes, int64_t keep_ms)
@@ -126,7 +158,6 @@ note_free(struct journal *j, uint64_t free_bytes, int64_t keep_ms)
 static size_t
 relieve(struct journal *j, int64_t now, int64_t keep_ms)
 {
-	struct statvfs fs;
 	struct kept *k;
 	uint64_t free_bytes;
 	int64_t age;
@@ -134,21 +165,21 @@ relieve(struct journal *j, int64_t now, int64_t keep_ms)
 
 	for (n = 0; ; n++) {
 		/* What is not known is taken for enough. */
-		if (sys->fstatvfs(j->dirfd, &fs) == -1)
+		if (count_free(j, &free_bytes) == -1)
 			break;
-		free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 		if (n == 0)
 			note_free(j, free_bytes, keep_ms);
-		if (free_bytes >= j->reserve ||
-		    (k = first_to_go(j, now, 0)) == NULL)
+		if (free_bytes >= j->reserve)
 			break;
+		if ((k = first_to_go(j, now, 0)) == NULL) {
+			/* The next goes as soon as it may. */
+			keep_at_most(j, 0);
+			break;
+		}
 		age = now - k->covered_at;
 		if (remove_segment(j, k) == -1)
 			break;
-		lock_take(&j->lck);
-		if (age < j->keep_ms)
-			j->keep_ms = age;
-		lock_give(&j->lck);
+		keep_at_most(j, age);
 	}
 	return (n);
 }

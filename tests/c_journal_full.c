@@ -247,6 +247,9 @@ keeps_less(void **state)
 	assert_int_equal(count_segments(), 2);
 	assert_record(7, 0, 7);
 	assert_record(8, 0, 8);
+	/* They go as soon as they do. */
+	journal_stats(j, &stats);
+	assert_int_equal(stats.keep_ms, 0);
 
 	/* Over with a margin only, lest it begin again at once. */
 	blocks_free = 40 + 3 + 9;
@@ -262,6 +265,41 @@ keeps_less(void **state)
 	sys = real;
 }
 
+/* Also while there is nothing yet that could go, and before the first call. */
+static void
+says_at_once_that_it_keeps_less(void **state)
+{
+	static struct sys table;
+	struct journal_options opt = { .store_id = STORE, .next = 1,
+	    .segment_size = 300, .batch_max = 65536, .reserve = 40 * BLOCK };
+	const struct sys *real = sys;
+	struct journal *j;
+	struct journal_stats stats;
+
+	(void)state;
+	table = *sys;
+	table.fstatvfs = count_blocks;
+	sys = &table;
+	blocks_free = 10;
+	assert_int_equal(journal_open(dir, &opt, &j), 0);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.keep_ms, 0);
+	journal_retire(j, 1, 3600000);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.keep_ms, 0);
+	blocks_free = 200;
+	journal_retire(j, 1, 3600000);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.keep_ms, 3600000);
+	assert_int_equal(journal_close(j), 0);
+
+	assert_int_equal(journal_open(dir, &opt, &j), 0);
+	journal_stats(j, &stats);
+	assert_true(stats.keep_ms == INT64_MAX);
+	assert_int_equal(journal_close(j), 0);
+	sys = real;
+}
+
 int
 main(void)
 {
@@ -271,6 +309,7 @@ main(void)
 		TEST(errors_of_a_full_disk),
 		TEST(gives_the_reserve),
 		TEST(keeps_less),
+		TEST(says_at_once_that_it_keeps_less),
 	};
 
 	fault_init();

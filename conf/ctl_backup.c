@@ -57,19 +57,37 @@ rotate(const struct conf *conf, struct backup_options *o)
 	return (reply);
 }
 
+/* The seconds that the daemon gives a copy now; -1 if none is there. */
+static int64_t
+ask_copy_time(const struct conf *conf)
+{
+	static const struct ctl_call call = {
+		.method = "GET", .path = "/admin/v1/status",
+	};
+	json_t *reply = NULL;
+	json_int_t s = -1;
+
+	if (ctl_live(conf, &call, &reply) == 200)
+		(void)json_unpack(reply, "{s:I}", "copy_time", &s);
+	json_decref(reply);
+	return ((int64_t)s);
+}
+
 static void
-show(const struct ctl_args *args, const struct conf *conf,
-    const struct backup_report *r)
+show(const struct ctl_args *args, const struct backup_report *r,
+    int64_t copy_time)
 {
 	const int64_t ms = r->ended_at - r->started_at;
-	char size[8];
+	char size[8], time[32] = "null";
 
+	if (copy_time != -1)
+		(void)snprintf(time, sizeof(time), "%" PRId64, copy_time);
 	if (args->is_json)
 		printf("{\"store_id\":\"%s\",\"copied\":%" PRIu64
 		    ",\"linked\":%" PRIu64 ",\"kept\":%" PRIu64 ",\"bytes\":%"
-		    PRIu64 ",\"ms\":%" PRId64 ",\"journal_keep\":%" PRIu64
-		    "}\n", r->store_id, r->copied, r->linked, r->kept,
-		    r->bytes, ms, (uint64_t)conf->journal_keep);
+		    PRIu64 ",\"ms\":%" PRId64 ",\"copy_time\":%s}\n",
+		    r->store_id, r->copied, r->linked, r->kept, r->bytes, ms,
+		    time);
 	else {
 		(void)humanize_number(size, sizeof(size), (int64_t)r->bytes,
 		    "B", HN_AUTOSCALE, HN_DECIMAL | HN_NOSPACE);
@@ -78,9 +96,10 @@ show(const struct ctl_args *args, const struct conf *conf,
 		    r->store_id, r->copied, size, r->linked, r->kept,
 		    ms / 1000, (int)(ms % 1000));
 	}
-	if (ms > (int64_t)conf->journal_keep)
-		warnx("it took longer than journal_keep: this backup is whole, "
-		    "but one made by cp, tar or rsync would not be");
+	if (copy_time != -1 && ms / 1000 >= copy_time)
+		warnx("it took longer than a copy of the live store may now, "
+		    "which is %" PRId64 " s: this backup is whole, but one "
+		    "made by cp, tar or rsync may lack something", copy_time);
 }
 
 int
@@ -110,6 +129,6 @@ ctl_backup(const struct ctl_args *args, const struct conf *conf)
 		warnx("no backup was made");
 		return (EXIT_FAILURE);
 	}
-	show(args, conf, &r);
+	show(args, &r, ask_copy_time(conf));
 	return (EXIT_SUCCESS);
 }

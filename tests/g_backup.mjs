@@ -27,11 +27,11 @@ function crontab()
 }
 
 /** A configuration for a store in dir, without a daemon. */
-function place(dir = scratch())
+function place(dir = scratch(), more = '')
 {
 	fs.writeFileSync(`${dir}/conf`, `store = "${dir}/store"\n` +
 	    `cache = "${dir}/cache"\nsocket = "${dir}/f.sock"\n` +
-	    `control_socket = "${dir}/c.sock"\n`);
+	    `control_socket = "${dir}/c.sock"\n${more}`);
 	return {
 		dir, store: `${dir}/store`,
 		ctl: (args, options) => run([rememberctl, '-c', `${dir}/conf`,
@@ -247,6 +247,29 @@ test('a backup that is killed or fails is no backup', async () => {
 	assert.equal(fs.existsSync(`${dir}/full/backup.json`), false);
 	/* All the same for the daemon. */
 	await make(t.key, 1);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
+test('it tells when a copy by other means would have taken too long',
+    async (context) => {
+	const { bavail, bsize } = fs.statfsSync(it.store);
+	if (bavail * bsize > 2 ** 40)
+		return (context.skip('no reserve is larger than what is free'));
+	const dir = scratch(), o = place(undefined, 'disk_reserve = "1T"\n');
+	const backup = (p, n) => {
+		const r = good(p.ctl(['-j', 'backup', `${dir}/${n}`]));
+		return ({ at: JSON.parse(r.out).copy_time, err: r.err });
+	};
+	assert.deepEqual(backup(it, 1), { at: 3600, err: '' });
+	/* Nothing is removed while no daemon runs. */
+	good(o.ctl(['tenant', 'add', 'acme']));
+	assert.deepEqual(backup(o, 2), { at: null, err: '' });
+	const d = await o.daemon();
+	const short = backup(o, 3);
+	assert.equal(short.at, 0);
+	assert.match(short.err, /longer than .* which is 0 s: this backup is/);
+	await end(d);
 	fs.rmSync(dir, { recursive: true });
 	o.remove();
 });

@@ -27,7 +27,7 @@ static void
 retires(void **state)
 {
 	(void)state;
-	open_it(KEEP_MS * 10, 4096);
+	open_it(3600000, 4096);
 	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
 	fill_segments(0, 10);
 	assert_true(segments() >= 5);
@@ -55,7 +55,7 @@ tombstones(void **state)
 	int i;
 
 	(void)state;
-	open_it(KEEP_MS, 4096);
+	open_it(3600000, 4096);
 	assert_int_equal(state_create(s, t, "a", NULL, NULL, NULL), 0);
 	assert_int_equal(state_create(s, t, "b", NULL, NULL, NULL), 0);
 	assert_int_equal(state_append(s, t, "a", "i1", "secret", NULL, NULL),
@@ -71,8 +71,11 @@ tombstones(void **state)
 	copy_is_whole();
 	/* Also over a restart. */
 	close_it();
-	open_it(KEEP_MS, 4096);
+	open_it(3600000, 4096);
+	assert_int_equal(store_flush(s), 0);
 	assert_true(inode(DOC("a")) != 0);
+	close_it();
+	open_it(KEEP_MS, 4096);
 	for (i = 0; i < 100 && inode(DOC("a")) != 0; i++) {
 		usleep(50 * 1000);
 		assert_int_equal(store_flush(s), 0);

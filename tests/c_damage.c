@@ -319,14 +319,11 @@ busy_and_late(struct store *s)
 static void
 strict_about_nothing(void **state)
 {
-	static void (*const works[])(struct store *) = {
-		nothing, busy, busy_and_flushed, busy_flushed_busy,
-	};
 	size_t i;
 	char *text;
 
 	(void)state;
-	for (i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
+	for (i = 0; i < NWORKS; i++) {
 		text = crash(works[i]);
 		strict_opens(text);
 		strict_opens(text);

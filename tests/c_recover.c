@@ -3,28 +3,19 @@
  * acknowledged (promises 3 and 4).
  */
 
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#include <bsd/string.h>
 
 #include <cmocka.h>
 
 #include "tests/crashed.h"
 #include "tests/fault.h"
 #include "tests/state.h"
-
-static void (*const works[])(struct store *) = {
-	nothing, busy, busy_and_flushed, busy_flushed_busy,
-};
 
 /* Killed once, killed again and again while starting, closed: the same. */
 static void
@@ -36,7 +27,7 @@ crashes(void **state)
 	int n;
 
 	(void)state;
-	for (i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
+	for (i = 0; i < NWORKS; i++) {
 		text = crash(works[i]);
 		/* Each start repeats the last batch in a fresh segment. */
 		for (n = 0; n < 4; n++) {
@@ -60,12 +51,10 @@ documents_alone(void **state)
 	struct outcome o;
 	struct tenant *t;
 	struct store *s;
-	char path[256];
 	char *text = crash(busy_and_flushed);
 
 	(void)state;
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	s = state_open(dir);
 	/*
 	 * The counter must rise above a document's lsn before anybody can

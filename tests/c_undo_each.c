@@ -1,7 +1,7 @@
 /*
- * What is shown while the disk is sick of each kind of change alone: the durable
- * prefix, of conversations, lists, keys and tenants (promises 2 and 8); and that
- * no more of it is kept than is needed.
+ * What is shown while the disk is sick of each kind of change alone: the
+ * durable prefix, of conversations, lists, keys and tenants (promises 2 and 8);
+ * and that no more of it is kept than is needed.
  */
 
 #include <errno.h>

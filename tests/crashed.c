@@ -1,7 +1,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,12 +19,12 @@
 #include "tests/crashed.h"
 #include "tests/fault.h"
 
-char *
-crash(void (*work)(struct store *))
+/* In another process, which notes all that it had if it is to tell. */
+static void
+run_and_crash(void (*work)(struct store *), bool tells)
 {
 	struct store *s;
 	char *text;
-	size_t len;
 	pid_t pid;
 	int status;
 
@@ -33,14 +32,32 @@ crash(void (*work)(struct store *))
 	if (pid == 0) {
 		s = state_open(dir);
 		work(s);
-		text = state_dump(s);
-		state_write(side, "dump", text, strlen(text));
+		if (tells) {
+			text = state_dump(s);
+			state_write(side, "dump", text, strlen(text));
+		}
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+}
+
+char *
+crash(void (*work)(struct store *))
+{
+	char *text;
+	size_t len;
+
+	run_and_crash(work, true);
 	assert_non_null(text = state_read(side, "dump", &len));
 	return (text);
+}
+
+void
+crash_quietly(void (*work)(struct store *))
+{
+
+	run_and_crash(work, false);
 }
 
 struct store *
@@ -126,6 +143,10 @@ nothing(struct store *s)
 
 	(void)s;
 }
+
+void (*const works[NWORKS])(struct store *) = {
+	nothing, busy, busy_and_flushed, busy_flushed_busy,
+};
 
 void
 append_to_b(struct store *s)

@@ -23,6 +23,8 @@ int	 teardown(void **state);
  * had in memory (new).
  */
 char	*crash(void (*work)(struct store *));
+/* The same of work that may close the store itself; nothing is returned. */
+void	 crash_quietly(void (*work)(struct store *));
 /* Open the store: it must hold just this.  Leaves it open. */
 struct store	*opens_as(const char *text);
 
@@ -48,6 +50,9 @@ void	 busy_and_flushed(struct store *);
 void	 busy_flushed_busy(struct store *);
 void	 nothing(struct store *);
 void	 append_to_b(struct store *);
+/* The four of them that a crash at any time may leave. */
+#define NWORKS	4
+extern void	 (*const works[NWORKS])(struct store *);
 /* a has a document with a0, and a1 "alpha" and a2 "beta" in the journal. */
 void	 flushed_then_appends(struct store *);
 

@@ -23,13 +23,15 @@ const pattern = new RegExp(positionals[0] ?? '');
 /* What is told first by which test; then all others follow. */
 const nearest = [
 	[/atomicfile|sys\.c/, ['c_atomicfile', 'c_descriptors']],
-	[/segment/, ['c_segment', 'c_journal', 'c_journal_fails']],
+	[/segment_read/, ['c_segment_damage']],
+	[/segment/, ['c_segment', 'c_segment_damage', 'c_segment_fails',
+	    'c_journal', 'c_journal_fails']],
 	[/journal_retire/, ['c_journal_retire', 'c_journal_full']],
 	[/journal_spare/, ['c_journal_spare', 'c_journal_full',
 	    'c_journal_rotate']],
 	[/journal/, ['c_journal', 'c_journal_fails', 'c_journal_spare',
 	    'c_journal_full', 'c_journal_retire', 'c_journal_rotate',
-	    'c_segment', 'c_store_durable']],
+	    'c_segment', 'c_segment_fails', 'c_store_durable']],
 	[/sweep/, ['c_flush_sweep']],
 	[/flush|sweep/, ['c_flush', 'c_flush_fails', 'c_flush_broken',
 	    'c_flush_sweep', 'c_flush_full', 'c_flush_races',

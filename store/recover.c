@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "atomicfile.h"
 #include "load.h"
 #include "log.h"
 #include "quarantine.h"
@@ -14,6 +13,7 @@
 #include "recover.h"
 #include "recover_internal.h"
 #include "store_internal.h"
+#include "stray.h"
 #include "sys.h"
 
 /* --- batches and segments ----------------------------------------------- */
@@ -183,17 +183,6 @@ visit_label(const char *label, void *arg)
 	return (0);
 }
 
-/* A name that is none of ours. */
-static void
-note_stranger(struct store *s, const char *folder, const char *name)
-{
-	char file[300];
-
-	(void)snprintf(file, sizeof(file), "%s/%s", folder, name);
-	problem_note(s, LOG_LEVEL_WARN, file, NULL, "nothing of rememberd has "
-	    "such a name here; it is left alone");
-}
-
 static int
 visit_segment(const char *name, void *arg)
 {
@@ -202,9 +191,7 @@ visit_segment(const char *name, void *arg)
 	uint64_t first;
 
 	if (!segment_parse(name, &first)) {
-		/* load_clean takes away what is temporary. */
-		if (!atomicfile_is_temporary(name))
-			note_stranger(v->store, "journal", name);
+		stray_note(v->store, "journal", name);
 		return (0);
 	}
 	if ((f = reallocarray(v->v, v->n + 1, sizeof(*f))) == NULL)
@@ -332,27 +319,54 @@ failed:
 	return (-1);
 }
 
+/* --- tenants ------------------------------------------------------------ */
+
 static int
 visit_tenant(const char *name, void *arg)
 {
-	struct store *s = arg;
+	struct recovery *v = arg;
+	struct stray *stray;
 
-	if (!id_is_tenant(name, strlen(name))) {
-		note_stranger(s, "tenants", name);
-		return (0);
+	if (!id_is_tenant(name, strlen(name)))
+		stray_note(v->store, "tenants", name);
+	else if (stray_is_tenant(v->store, name))
+		return (store_add(v->store, name, TENANT_NAMED) != NULL ? 0 :
+		    1);
+	else if ((stray = calloc(1, sizeof(*stray))) == NULL)
+		return (1);
+	else {
+		strlcpy(stray->name, name, sizeof(stray->name));
+		SLIST_INSERT_HEAD(&v->strays, stray, link);
 	}
-	return (store_add(s, name, TENANT_NAMED) != NULL ? 0 : 1);
+	return (0);
+}
+
+/* If the journal does not know them, either, they are none; and free them. */
+static void
+end_strays(struct recovery *v, bool is_read)
+{
+	struct stray *stray;
+
+	while ((stray = SLIST_FIRST(&v->strays)) != NULL) {
+		if (is_read && store_find(v->store, stray->name,
+		    strlen(stray->name)) == NULL)
+			stray_note(v->store, "tenants", stray->name);
+		SLIST_REMOVE_HEAD(&v->strays, link);
+		free(stray);
+	}
 }
 
 int
 recover(struct store *s)
 {
-	struct recovery v = { .store = s, .orphans = RB_INITIALIZER(NULL) };
+	struct recovery v = { .store = s, .orphans = RB_INITIALIZER(NULL),
+		.strays = SLIST_HEAD_INITIALIZER(v.strays) };
 	int rc = -1;
 
-	if (readonly_each(s, s->tenantsfd, visit_tenant, s) != 0 &&
+	if (readonly_each(s, s->tenantsfd, visit_tenant, &v) != 0 &&
 	    !readonly_passes(s, "tenants", "every document")) {
 		log_err("list tenants");
+		end_strays(&v, false);
 		return (-1);
 	}
 	if (replay(&v) == 0 && lost_set_aside(&v) == 0 &&
@@ -368,6 +382,7 @@ recover(struct store *s)
 		rc = 0;
 	}
 	lost_tell(&v);
+	end_strays(&v, rc == 0);
 	buf_fini(&v.tail);
 	free(v.gaps);
 	free(v.v);

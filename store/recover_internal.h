@@ -2,6 +2,7 @@
 #define RECOVER_INTERNAL_H
 
 #include <bsd/sys/cdefs.h>
+#include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
 #include "buf.h"
@@ -29,6 +30,13 @@ struct orphan {
 };
 RB_HEAD(orphans, orphan);
 
+/* A name in tenants/ with nothing of a tenant in it. */
+struct stray {
+	SLIST_ENTRY(stray) link;
+	char	 name[TENANT_NAME_MAX + 1];
+};
+SLIST_HEAD(strays, stray);
+
 /* One segment found. */
 struct found {
 	char	 name[SEGMENT_NAME];
@@ -52,6 +60,7 @@ struct recovery {
 					   stands in the segment being read */
 	struct gap	*gaps;
 	size_t		 ngaps;
+	struct strays	 strays;
 	struct orphans	 orphans;	/* not deleted in the journal either */
 	/* The last batch in order of lsn. */
 	struct buf	 tail;

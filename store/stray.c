@@ -1,0 +1,57 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "atomicfile.h"
+#include "problem.h"
+#include "quarantine.h"
+#include "store_internal.h"
+#include "stray.h"
+#include "sys.h"
+
+void
+stray_note(struct store *s, const char *folder, const char *name)
+{
+	char file[TENANT_NAME_MAX + 300];
+
+	if (atomicfile_is_temporary(name) || strcmp(name, "lost+found") == 0)
+		return;
+	(void)snprintf(file, sizeof(file), "%s/%s", folder, name);
+	problem_note(s, LOG_LEVEL_WARN, file, NULL, "nothing of rememberd has "
+	    "such a name here; it is left alone");
+}
+
+/* Does it lie in quarantine/, or can that not be told? */
+static bool
+is_aside(struct store *s, const char *name)
+{
+	char label[QUARANTINE_LABEL];
+
+	(void)snprintf(label, sizeof(label), "%s.tenant.json", name);
+	return (quarantine_has(s, label) != 0);
+}
+
+bool
+stray_is_tenant(struct store *s, const char *name)
+{
+	static const char *const parts[] = {
+		"tenant.json", "conversations", "once",
+	};
+	char path[TENANT_NAME_MAX + 32];
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", name, parts[i]);
+		if (sys->fstatat(s->tenantsfd, path, &st,
+		    AT_SYMLINK_NOFOLLOW) == 0)
+			return (true);
+		/* It is no folder. */
+		if (errno == ENOTDIR)
+			return (false);
+		if (errno != ENOENT)
+			return (true);
+	}
+	return (is_aside(s, name));
+}

@@ -1,0 +1,223 @@
+/*
+ * store/stray, store/load: what is none of ours, and files where folders are
+ * to be.  It is told, nothing hangs on it, and nothing of it is touched.
+ */
+
+#include <sys/stat.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include <cmocka.h>
+
+#include "store/buf.h"
+#include "tests/crashed.h"
+#include "tests/logged.h"
+#include "tests/state.h"
+
+/* --- what is told ------------------------------------------------------- */
+
+struct told {
+	struct buf	 text;		/* a line a problem */
+	size_t		 damage;	/* problems that are damage */
+	size_t		 odd;		/* others */
+	size_t		 tenants;
+};
+
+static void
+on_problem(const struct store_problem *p, void *arg)
+{
+	struct told *v = arg;
+
+	buf_addf(&v->text, "%s: %s\n", p->file, p->what);
+	if (p->is_damage)
+		v->damage++;
+	else
+		v->odd++;
+}
+
+static int
+on_conversation(const char *tenant, const struct conversation_view *view,
+    struct item *const *items, size_t n, void *arg)
+{
+
+	(void)tenant;
+	(void)view;
+	(void)items;
+	(void)n;
+	(void)arg;
+	return (0);
+}
+
+/* What a reader is told who touches nothing. */
+static struct told
+told_of(void)
+{
+	struct store_options o = state_options(dir);
+	struct told v = { .text = BUF_INITIALIZER };
+	struct store_stats st;
+	struct store *s;
+	pid_t holder;
+
+	o.read_only = true;
+	o.on_problem = on_problem;
+	o.problem_arg = &v;
+	assert_int_equal(store_open(&o, &s, &holder), 0);
+	store_stats(s, &st);
+	v.tenants = st.tenants;
+	assert_int_equal(store_each(s, NULL, on_conversation, NULL), 0);
+	assert_int_equal(store_close(s), 0);
+	buf_addc(&v.text, '\0');
+	assert_true(buf_ok(&v.text));
+	return (v);
+}
+
+/* So much is told, and each of these lines of it. */
+static void
+tells(size_t odd, size_t damage, const char *const *lines)
+{
+	struct told v = told_of();
+
+	for (; *lines != NULL; lines++)
+		if (strstr(v.text.data, *lines) == NULL)
+			fail_msg("%s: not in %s", *lines, v.text.data);
+	if (v.odd != odd || v.damage != damage)
+		fail_msg("%zu odd, %zu damaged: %s", v.odd, v.damage,
+		    v.text.data);
+	buf_fini(&v.text);
+}
+
+static void
+path_of(const char *name, char path[STATE_PATH + 256])
+{
+
+	(void)snprintf(path, STATE_PATH + 256, "%s/%s", dir, name);
+}
+
+static void
+make_folder(const char *name)
+{
+	char path[STATE_PATH + 256];
+
+	path_of(name, path);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void
+make_fifo(const char *name)
+{
+	char path[STATE_PATH + 256];
+
+	path_of(name, path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+}
+
+/* --- tenants/ ----------------------------------------------------------- */
+
+static int
+count_name(const char *name, void *arg)
+{
+
+	(void)name;
+	(*(size_t *)arg)++;
+	return (0);
+}
+
+static size_t
+tenants_of(struct store *s)
+{
+	struct store_stats st;
+	size_t n = 0;
+
+	assert_int_equal(store_tenants(s, count_name, &n), 0);
+	store_stats(s, &st);
+	assert_int_equal(st.tenants, n);
+	return (n);
+}
+
+/* The journal alone holds a tenant whose folder was made and no more. */
+static void
+made_beside(struct store *s)
+{
+
+	busy_and_flushed(s);
+	store_tenant_put(state_tenant(s, "late"));
+}
+
+/* A file, and a folder without anything of a tenant, are none. */
+static void
+no_tenants(void **state)
+{
+	static const char *const lines[] = {
+		"tenants/file: nothing of rememberd",
+		"tenants/fifo: nothing of rememberd",
+		"tenants/bare: nothing of rememberd",
+		"tenants/notes: nothing of rememberd", NULL
+	};
+	char *text = crash(made_beside);
+	struct told v;
+	struct store *s;
+	int i;
+
+	(void)state;
+	state_write(dir, "tenants/file", "kept", 4);
+	make_fifo("tenants/fifo");
+	make_folder("tenants/bare");
+	make_folder("tenants/notes");
+	state_write(dir, "tenants/notes/README", "kept", 4);
+	make_folder("tenants/late");
+	make_folder("tenants/lost+found");
+	tells(4, 0, lines);
+	v = told_of();
+	assert_int_equal(v.tenants, 3);
+	buf_fini(&v.text);
+	for (i = 0; i < 2; i++) {
+		logged_start();
+		s = opens_as(text);
+		assert_int_equal(tenants_of(s), 3);
+		state_close(s);
+		assert_int_equal(logged_times("nothing of rememberd"), 4);
+	}
+	tells(4, 0, lines);
+	free(text);
+}
+
+/* What is damaged stays one: its file lies in quarantine, or is missing. */
+static void
+damaged_tenants(void **state)
+{
+	static const char *const lines[] = {
+		"tenants/aside/tenant.json: it lies in quarantine",
+		"quarantine/aside.tenant.json.1: set aside",
+		"tenants/acme/tenant.json: it is missing", NULL
+	};
+	char path[STATE_PATH + 256];
+
+	(void)state;
+	free(crash(busy_and_flushed));
+	drop_journal();
+	path_of("tenants/acme/tenant.json", path);
+	assert_int_equal(unlink(path), 0);
+	make_folder("tenants/aside");
+	state_write(dir, "quarantine/aside.tenant.json.1", "kept", 4);
+	tells(1, 2, lines);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(no_tenants),
+		TEST(damaged_tenants),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "readonly.h"
 #include "store_internal.h"
+#include "stray.h"
 #include "sys.h"
 
 /* Between tenant and file in the label of a conversation's document. */
@@ -76,6 +77,16 @@ load_each_name(struct load *l, const char *sub,
 
 	rc = readonly_each(l->tenant->store, l->fd, visit, arg);
 	return (rc == -1 && passes_folder(l, sub) ? 0 : rc);
+}
+
+void
+load_stray(const struct load *l, const char *sub, const char *name)
+{
+	char folder[TENANT_NAME_MAX + 32];
+
+	(void)snprintf(folder, sizeof(folder), "tenants/%s%s", l->tenant->name,
+	    sub);
+	stray_note(l->tenant->store, folder, name);
 }
 
 /* --- conversations ------------------------------------------------------ */
@@ -360,6 +371,20 @@ load_open(struct load *l)
 	return (err == STORE_DAMAGED ? load_tenant_damaged(t, &f) : err);
 }
 
+/* A name in its own folder. */
+static int
+visit_own(const char *name, void *arg)
+{
+	const struct load *l = arg;
+
+	if (atomicfile_is_temporary(name))
+		load_unlink_temporary(l->tenant->store, l->fd, name);
+	else if (strcmp(name, "tenant.json") != 0 &&
+	    strcmp(name, "conversations") != 0 && strcmp(name, "once") != 0)
+		load_stray(l, "", name);
+	return (0);
+}
+
 static enum store_err
 load_conversations(struct load *l)
 {
@@ -464,7 +489,8 @@ load_level(struct load *l, enum tenant_level level)
 		return (load_all(l));
 	if ((there = open_folder(l, ".")) != 1)
 		return (there == 0 ? STORE_OK : STORE_SICK);
-	load_clean(l->tenant->store, l->fd);
+	if (load_each_name(l, ".", visit_own, l) == -1)
+		log_warn("list tenants/%s", l->tenant->name);
 	err = load_open(l);
 	close_folder(l);
 	return (err);

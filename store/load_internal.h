@@ -26,6 +26,9 @@ void		 load_unlink_temporary(const struct store *, int dirfd,
 /* As sys_eachname does, for the folder sub that is read. */
 int		 load_each_name(struct load *, const char *sub,
 		    int (*visit)(const char *, void *), void *arg);
+/* A name that is none of ours, in the folder of the tenant or "/SUB" of it. */
+void		 load_stray(const struct load *, const char *sub,
+		    const char *name);
 /* A file of the tenant itself is damaged; held, it waits for it. */
 enum store_err	 load_tenant_damaged(struct tenant *,
 		    const struct load_file *);

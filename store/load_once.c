@@ -32,6 +32,8 @@ visit_name(const char *name, void *arg)
 	if (atomicfile_is_temporary(name))
 		load_unlink_temporary(l->load->tenant->store, l->load->fd,
 		    name);
+	else if (!document_is_once(name))
+		load_stray(l->load, "/once", name);
 	if (!document_is_once(name))
 		return (0);
 	if ((v = reallocarray(l->v, l->n + 1, sizeof(*v))) == NULL)

@@ -9,6 +9,7 @@
 #include "quarantine.h"
 #include "readonly.h"
 #include "store_internal.h"
+#include "stray.h"
 #include "sys.h"
 
 #define WHY		".why"
@@ -163,6 +164,26 @@ quarantine_each(struct store *s, int (*visit)(const char *, void *), void *arg)
 	return (readonly_each(s, s->quarantinefd, visit_name, &w));
 }
 
+/* Does it say why, or was what it names deleted? */
+static bool
+is_beside(const char *name)
+{
+	static const char *const ends[] = { WHY, RELEASED };
+	char label[QUARANTINE_LABEL], of[NAME_SIZE];
+	size_t i, len = strlen(name), end;
+
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		end = strlen(ends[i]);
+		if (len <= end || len - end >= sizeof(of) ||
+		    strcmp(name + len - end, ends[i]) != 0)
+			continue;
+		memcpy(of, name, len - end);
+		of[len - end] = '\0';
+		return (label_of(of, label));
+	}
+	return (false);
+}
+
 static int
 visit_tell(const char *name, void *arg)
 {
@@ -171,8 +192,11 @@ visit_tell(const char *name, void *arg)
 	char label[QUARANTINE_LABEL], *text = NULL;
 	size_t len;
 
-	if (!label_of(name, label))
+	if (!label_of(name, label)) {
+		if (!is_beside(name))
+			stray_note(s, "quarantine", name);
 		return (0);
+	}
 	atomic_fetch_add(&s->nquarantined, 1);
 	(void)snprintf(file, sizeof(file), "quarantine/%s", name);
 	(void)snprintf(why, sizeof(why), "%s" WHY, name);

@@ -369,6 +369,7 @@ recover(struct store *s)
 		end_strays(&v, false);
 		return (-1);
 	}
+	stray_tell(s);
 	if (replay(&v) == 0 && lost_set_aside(&v) == 0 &&
 	    open_journal(&v) == 0) {
 		/* One that was idle changed nothing, but it was there. */

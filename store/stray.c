@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "atomicfile.h"
+#include "identity.h"
+#include "log.h"
 #include "problem.h"
 #include "quarantine.h"
+#include "readonly.h"
 #include "store_internal.h"
 #include "stray.h"
 #include "sys.h"
@@ -17,9 +20,34 @@ stray_note(struct store *s, const char *folder, const char *name)
 
 	if (atomicfile_is_temporary(name) || strcmp(name, "lost+found") == 0)
 		return;
-	(void)snprintf(file, sizeof(file), "%s/%s", folder, name);
+	(void)snprintf(file, sizeof(file), "%s%s%s", folder,
+	    *folder == '\0' ? "" : "/", name);
 	problem_note(s, LOG_LEVEL_WARN, file, NULL, "nothing of rememberd has "
 	    "such a name here; it is left alone");
+}
+
+static int
+visit_root(const char *name, void *arg)
+{
+	static const char *const ours[] = {
+		"backup.json", "journal", "lock", "quarantine", IDENTITY_NAME,
+		"tenants",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strcmp(name, ours[i]) == 0)
+			return (0);
+	stray_note(arg, "", name);
+	return (0);
+}
+
+void
+stray_tell(struct store *s)
+{
+
+	if (readonly_each(s, s->dirfd, visit_root, s) == -1)
+		log_warn("list %s", s->o.dir);
 }
 
 /* Does it lie in quarantine/, or can that not be told? */

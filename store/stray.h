@@ -13,6 +13,9 @@
  */
 void	 stray_note(struct store *, const char *folder, const char *name);
 
+/* Note those in the store's own folder.  Blocks. */
+void	 stray_tell(struct store *);
+
 /*
  * Is the name in tenants/ that of a tenant?  It is if anything of one stands
  * in a folder of that name, or what was its tenant.json in quarantine/.  What

@@ -102,6 +102,17 @@ path_of(const char *name, char path[STATE_PATH + 256])
 	(void)snprintf(path, STATE_PATH + 256, "%s/%s", dir, name);
 }
 
+static off_t
+size_of(const char *name)
+{
+	char path[STATE_PATH + 256];
+	struct stat st;
+
+	path_of(name, path);
+	assert_int_equal(lstat(path, &st), 0);
+	return (st.st_size);
+}
+
 static void
 make_folder(const char *name)
 {
@@ -211,12 +222,55 @@ damaged_tenants(void **state)
 	tells(1, 2, lines);
 }
 
+/* --- everywhere else ---------------------------------------------------- */
+
+/* Each folder has names that belong there, and tells of others. */
+static void
+odd_names(void **state)
+{
+	static const char *const files[] = {
+		"notes.txt", "store.json~", "quarantine/note",
+		"quarantine/note.why", "quarantine/.note.swp",
+		"tenants/acme/notes", "tenants/acme/once/0-note.json",
+		"tenants/acme/conversations/a.json.bak", NULL
+	};
+	/* These belong there, or to nobody. */
+	static const char *const known[] = {
+		"backup.json", "lost+found", ".tmp-0123456789abcdef",
+		"quarantine/acme.once.20260131T10.json.5.why",
+		"quarantine/acme.once.20260131T10.json.6.deleted",
+		"quarantine/.tmp-0123456789abcdef",
+		"tenants/acme/.tmp-0123456789abcdef",
+		"tenants/acme/once/.tmp-0123456789abcdef",
+	};
+	struct store *s;
+	char *text = crash(busy_and_flushed);
+	size_t i;
+
+	(void)state;
+	for (i = 0; files[i] != NULL; i++)
+		state_write(dir, files[i], "kept", 4);
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		state_write(dir, known[i], "kept", 4);
+	tells(8, 0, files);
+	logged_start();
+	s = opens_as(text);
+	state_close(s);
+	/* Of quarantine/ only readers; conversations/ has its own words. */
+	assert_int_equal(logged_times("nothing of rememberd"), 4);
+	tells(8, 0, files);
+	for (i = 0; files[i] != NULL; i++)
+		assert_int_equal(size_of(files[i]), 4);
+	free(text);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(no_tenants),
 		TEST(damaged_tenants),
+		TEST(odd_names),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

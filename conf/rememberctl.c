@@ -15,6 +15,8 @@
 #include <bsd/string.h>
 #include <jansson.h>
 
+#include "store/sys.h"
+
 #include "conf.h"
 #include "ctl.h"
 
@@ -534,6 +536,8 @@ main(int argc, char **argv)
 	int rc;
 
 	setprogname("rememberctl");
+	if (sys_streams() == -1)
+		err(1, "/dev/null");
 	verb = args_parse(&args, argc, argv);
 	/* A folder that was named needs no configuration. */
 	if ((verb->nfolders == 0 || args.words[verb->nwords] == NULL) &&

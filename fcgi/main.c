@@ -391,6 +391,10 @@ main(int argc, char **argv)
 	bool is_check = false;
 	int c, rc = 0;
 
+	if (sys_streams() == -1) {
+		log_err("/dev/null");
+		return (EXIT_CANNOT);
+	}
 	while ((c = getopt(argc, argv, "c:nV")) != -1) {
 		switch (c) {
 		case 'c':

@@ -54,6 +54,13 @@ struct sys {
 void	 sys_reserve(void);
 void	 sys_release(void);
 
+/*
+ * See that the descriptors 0, 1 and 2 are open: else a file would get such a
+ * number, and what is meant for the log would go into it.  To be called first
+ * of all.  Returns 0, or -1 with errno set.
+ */
+int	 sys_streams(void);
+
 /* The table in force; written only by tests, before any thread runs. */
 extern const struct sys	*sys;
 

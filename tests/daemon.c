@@ -7,6 +7,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +22,11 @@ int daemon_status;
 char daemon_etag[64];
 char daemon_key[256], daemon_other_key[256];
 char daemon_conf[128];
+pid_t daemon_pid;
 
 static char program[PATH_MAX + 32];	/* rememberd */
 static char dir[64];
 static char fcgi_socket[128], control_socket[128];
-static pid_t daemon_pid;
 static struct client *edge, *control;
 
 /* --- the daemon ----------------------------------------------------------- */
@@ -46,18 +47,36 @@ connect_to(const char *path)
 	return (c);
 }
 
-void
-daemon_start(void)
+/* With the signals as a service manager leaves them. */
+static void
+start(bool is_closed)
 {
+	int fd;
+
 	daemon_pid = fork();
 	assert_true(daemon_pid != -1);
 	if (daemon_pid == 0) {
+		(void)signal(SIGPIPE, SIG_DFL);
+		for (fd = 0; is_closed && fd <= STDERR_FILENO; fd++)
+			(void)close(fd);
 		(void)execl(program, "rememberd", "-c", daemon_conf,
 		    (char *)NULL);
 		_exit(127);
 	}
 	edge = connect_to(fcgi_socket);
 	control = connect_to(control_socket);
+}
+
+void
+daemon_start(void)
+{
+	start(false);
+}
+
+void
+daemon_start_closed(void)
+{
+	start(true);
 }
 
 /* Returns the exit daemon_status, or -1 if a signal ended it. */

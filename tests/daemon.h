@@ -1,6 +1,8 @@
 #ifndef DAEMON_H
 #define DAEMON_H
 
+#include <sys/types.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,6 +25,7 @@ extern char	 daemon_etag[64];	/* "" without one */
 /* A key of each tenant. */
 extern char	 daemon_key[256], daemon_other_key[256];
 extern char	 daemon_conf[128];	/* the file */
+extern pid_t	 daemon_pid;		/* 0: it does not run */
 
 /* The daemon stands beside the folder of the test; -1 if it does not. */
 int	 daemon_find(const char *argv0);
@@ -31,6 +34,8 @@ int	 daemon_set_up(void **state);
 int	 daemon_tear_down(void **state);
 
 void	 daemon_start(void);
+/* The same, without standard input, output and error. */
+void	 daemon_start_closed(void);
 /* Returns the exit status, or -1 if the signal ended it. */
 int	 daemon_stop(int signal);
 

@@ -16,6 +16,7 @@
 #include "store/segment.h"
 #include "tests/fault.h"
 #include "tests/journaled.h"
+#include "tests/logged.h"
 
 /* A journal that has n segments of one record each, the last one open. */
 static struct journal *
@@ -158,6 +159,46 @@ restarts(void **state)
 	assert_record(4, 0, 4);
 }
 
+/* What cannot be removed is told of once, and when it can again. */
+static void
+fails_at(enum fault_call call, const char *told, size_t left)
+{
+	struct journal *j = open_segments(4);
+	struct journal_stats stats;
+	int n;
+
+	fault_arm_forever(call, 1, EIO);
+	logged_start();
+	for (n = 0; n < 3; n++)
+		journal_retire(j, 100, 0);
+	assert_int_equal(logged_times(told), 1);
+	assert_int_equal(count_segments(), left);
+	journal_stats(j, &stats);
+	assert_int_equal(stats.segments, 4);
+	fault_disarm();
+	logged_start();
+	for (n = 0; n < 2; n++)
+		journal_retire(j, 100, 0);
+	assert_int_equal(logged_times("are removed again"), 1);
+	assert_int_equal(count_segments(), 1);
+	assert_int_equal(journal_close(j), 0);
+}
+
+static void
+cannot_be_removed(void **state)
+{
+	(void)state;
+	fails_at(FAULT_UNLINKAT, "remove journal/", 4);
+}
+
+/* It is gone, perhaps, and the next must not go before that is sure. */
+static void
+removal_cannot_be_synced(void **state)
+{
+	(void)state;
+	fails_at(FAULT_FSYNC, "sync journal after removing", 3);
+}
+
 int
 main(void)
 {
@@ -166,6 +207,8 @@ main(void)
 		TEST(keeps_from_the_last_record),
 		TEST(retires_oldest_first),
 		TEST(restarts),
+		TEST(cannot_be_removed),
+		TEST(removal_cannot_be_synced),
 	};
 
 	fault_init();

@@ -3,6 +3,7 @@
  * options and exit statuses, mistakes in the configuration, two daemons.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { suite, ok, refused, run, runAsync, build, root, jwt, user, until,
@@ -303,6 +304,26 @@ test('SIGTERM and SIGINT end with 0; SIGUSR1 flushes', async () => {
 		process.kill(it.pid, harmless);
 	ok(await it.req('GET', '/conversations'));
 	assert.ok(isAlive(it.pid));
+});
+
+test('a folder for the sockets is made for the daemon and its group', async () => {
+	const dir = scratch(), mode = (p) => fs.statSync(p).mode & 0o777;
+	const conf = path.join(dir, 'conf'), run = path.join(dir, 'run');
+	fs.writeFileSync(conf, `store = "${dir}/store"\ncache = "${dir}/cache"\n` +
+	    `socket = "${run}/fcgi.sock"\n` +
+	    `control_socket = "${run}/control.sock"\n`);
+	const child = spawn(rememberd, ['-c', conf], { stdio: 'ignore' });
+	const ended = new Promise((resolve) => child.on('close', resolve));
+	try {
+		await until(() => fs.existsSync(path.join(run, 'control.sock')),
+		    20_000, 'the socket');
+		assert.equal(mode(run), 0o750);
+		assert.equal(mode(path.join(run, 'fcgi.sock')), 0o660);
+	} finally {
+		child.kill();
+	}
+	assert.equal(await ended, 0);
+	fs.rmSync(dir, { recursive: true });
 });
 
 test('files are for the daemon alone', () => {

@@ -41,7 +41,7 @@ const nearest = [
 	[/quarantine/, ['c_quarantine']],
 	[/backup|copy|restore/, ['c_backup', 'c_backup_fails',
 	    'c_backup_order', 'c_restore']],
-	[/import|feed/, ['c_import', 'e_import']],
+	[/import|feed/, ['c_import', 'c_import_parts', 'e_import']],
 	[/readonly|problem|each|export/, ['c_readonly',
 	    'c_readonly_damage', 'c_readonly_motion', 'c_readonly_fails']],
 	[/commit/, ['c_store', 'c_store_once', 'c_undo', 'c_undo_retries',

@@ -44,20 +44,33 @@ three_appends(struct store *s)
 	store_tenant_put(t);
 }
 
-/* The last batch was never acknowledged if it is torn; the rest stands. */
+/*
+ * The last batch was never acknowledged if it is torn; the rest stands.  The
+ * file stays as it is: nothing is cut off or put behind.
+ */
 static void
 torn_tail(void **state)
 {
+	static const char name[] = "journal/00000000000000000001";
 	struct store *s;
+	char *before, *after;
+	size_t len, now;
 
 	(void)state;
 	free(crash(three_appends));
 	damage_batch("whole");
+	assert_non_null(before = state_read(dir, name, &len));
 	s = state_open(dir);
 	HAS(s, "a", 3);
 	HAS(s, "b", 0);
 	assert_int_equal(state_count(dir, "quarantine", ""), 0);
+	append_to_b(s);
 	state_close(s);
+	assert_non_null(after = state_read(dir, name, &now));
+	assert_int_equal(now, len);
+	assert_memory_equal(after, before, len);
+	free(before);
+	free(after);
 }
 
 /*

@@ -15,17 +15,10 @@
 
 #include <cmocka.h>
 #include <jansson.h>
-#include <xxhash.h>
 
-#include "store/document.h"
-#include "store/store_internal.h"
+#include "tests/documented.h"
+#include "tests/sealed.h"
 #include "tests/state.h"
-
-static const char store_id[] = "0123456789abcdef";
-
-static struct store store;		/* for the count of conversations */
-static struct tenant *tenant;
-static char why[DOCUMENT_WHY];		/* of the last read */
 
 static void
 add_item(struct conversation *c, const char *id, const char *text,
@@ -74,38 +67,6 @@ full(void)
 	add_once(&c->once, "key \"1\"", 5);
 	add_once(&c->once, NULL, 6);
 	return (c);
-}
-
-static struct buf
-written(struct conversation *c)
-{
-	struct buf b = BUF_INITIALIZER;
-
-	lock_take(&c->lck);
-	document_conversation(c, store_id, &b);
-	lock_give(&c->lck);
-	assert_true(buf_ok(&b));
-	return (b);
-}
-
-/* Read in memory of its own, so that a byte too far is seen. */
-static enum document_state
-read_copy(const char *id, const char *p, size_t len, struct conversation **c)
-{
-	enum document_state state;
-	char *copy = malloc(len + 1);
-
-	assert_non_null(copy);
-	memcpy(copy, p, len);
-	copy[len] = '\0';
-	*c = NULL;
-	state = document_read_conversation(tenant, id, copy, len, c, why);
-	if (state == DOCUMENT_BAD) {
-		assert_null(*c);
-		assert_true(why[0] != '\0');
-	}
-	free(copy);
-	return (state);
 }
 
 /* Written, read and written again it is the same, byte for byte. */
@@ -265,7 +226,7 @@ knows_its_place(void **state)
 static void
 refuses_sealed_nonsense(void **state)
 {
-#define HEAD	"{\"rememberd\":\"conversation\",\"format\":1,\"store\":"	\
+#define HEAD	"{\"rememberd\":\"conversation\",\"format\":1,\"store\":" \
 		"\"0\",\"tenant\":\"acme\",\"id\":\"c\",\"birth\":\"0\","
 #define REST	"\"version\":1,\"lsn\":1,\"created_at\":1,\"updated_at\":1,"
 #define LIVE	"\"deleted\":null,\"next_position\":3,\"user\":null,"	\
@@ -303,22 +264,18 @@ refuses_sealed_nonsense(void **state)
 		    "\n", false },
 	};
 	struct conversation *c;
-	struct buf b = BUF_INITIALIZER;
+	char *text;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		buf_clear(&b);
-		buf_adds(&b, cases[i].text);
-		buf_addf(&b, "\"checksum\":\"xxh3:%016llx\"}\n",
-		    (unsigned long long)XXH3_64bits(cases[i].text,
-		    strlen(cases[i].text)));
-		if (read_copy("c", b.data, b.len, &c) !=
+		text = sealed(cases[i].text);
+		if (read_copy("c", text, strlen(text), &c) !=
 		    (cases[i].is_good ? DOCUMENT_OK : DOCUMENT_BAD))
-			fail_msg("%s", b.data);
+			fail_msg("%s", text);
 		conversation_free(c);
+		free(text);
 	}
-	buf_fini(&b);
 }
 
 static void
@@ -350,7 +307,7 @@ written_tenant(struct tenant *t)
 	struct buf b = BUF_INITIALIZER;
 
 	lock_take(&t->lck);
-	document_tenant(t, store_id, &b);
+	document_tenant(t, STORE, &b);
 	lock_give(&t->lck);
 	assert_true(buf_ok(&b));
 	return (b);
@@ -416,7 +373,7 @@ once_files(void **state)
 	add_once(&tenant->once, "last", at + hour - 1);
 	add_once(&tenant->once, "behind", at + hour);
 	lock_take(&tenant->lck);
-	assert_int_equal(document_once(tenant, store_id, at, at + hour, &b),
+	assert_int_equal(document_once(tenant, STORE, at, at + hour, &b),
 	    2);
 	lock_give(&tenant->lck);
 	assert_non_null(root = json_loadb(b.data, b.len, 0, NULL));
@@ -438,24 +395,6 @@ once_files(void **state)
 	tenant_free(back);
 	buf_fini(&b);
 }
-
-static int
-setup(void **state)
-{
-	(void)state;
-	tenant = tenant_new(&store, "acme", TENANT_LOADED);
-	return (tenant == NULL ? -1 : 0);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	tenant_free(tenant);
-	return (0);
-}
-
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)

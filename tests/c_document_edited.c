@@ -7,85 +7,32 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <bsd/string.h>
-
 #include <cmocka.h>
-#include <xxhash.h>
 
-#include "store/document.h"
-#include "store/store_internal.h"
-
-static struct store store;
-static struct tenant *tenant;
-static char why[DOCUMENT_WHY];		/* of the last read */
-
-#define STORE	"0123456789abcdef"
-
-/* In memory of its own, so that a byte too far is seen. */
-static char *
-copy_of(const char *p, size_t len)
-{
-	char *copy = malloc(len + 1);
-
-	assert_non_null(copy);
-	memcpy(copy, p, len);
-	copy[len] = '\0';
-	return (copy);
-}
+#include "tests/documented.h"
+#include "tests/sealed.h"
 
 /* Read text; *out_r (new) is what is written of it, NULL if it is not OK. */
 static enum document_state
 reads(const char *text, char **out_r)
 {
-	struct buf b = BUF_INITIALIZER;
-	struct conversation *c = NULL;
+	struct conversation *c;
 	enum document_state state;
-	size_t len = strlen(text);
-	char *copy = copy_of(text, len);
+	struct buf b;
+	size_t len;
 
 	*out_r = NULL;
-	state = document_read_conversation(tenant, "c", copy, len, &c, why);
-	free(copy);
-	if (state != DOCUMENT_OK) {
-		assert_null(c);
-		assert_true(why[0] != '\0');
+	state = read_copy("c", text, strlen(text), &c);
+	if (state != DOCUMENT_OK)
 		return (state);
-	}
-	lock_take(&c->lck);
-	document_conversation(c, STORE, &b);
-	lock_give(&c->lck);
+	b = written(c);
 	conversation_free(c);
 	*out_r = buf_take(&b, &len);
 	assert_non_null(*out_r);
 	return (state);
-}
-
-/* The text with the right last line (new). */
-static char *
-sealed(const char *text)
-{
-	char *p;
-
-	assert_true(asprintf(&p, "%s\"checksum\":\"xxh3:%016llx\"}\n", text,
-	    (unsigned long long)XXH3_64bits(text, strlen(text))) > 0);
-	return (p);
-}
-
-/* The text with one word another (new). */
-static char *
-with(const char *text, const char *was, const char *is)
-{
-	const char *at = strstr(text, was);
-	char *p;
-
-	assert_non_null(at);
-	assert_true(asprintf(&p, "%.*s%s%s", (int)(at - text), text, is,
-	    at + strlen(was)) > 0);
-	return (p);
 }
 
 /* --- edited by hand ----------------------------------------------------- */
@@ -309,17 +256,15 @@ keeps_unknown(void **state)
 	    "\"updated_at\":8,\"deleted\":8,\"x\":true,\n";
 	struct conversation *c;
 	struct buf b = BUF_INITIALIZER;
-	char *whole = sealed(text), *out, *copy;
+	char *whole = sealed(text), *out;
 
 	(void)state;
 	assert_int_equal(reads(whole, &out), DOCUMENT_OK);
 	assert_string_equal(out, whole);
 	free(out);
 	/* Of an item that was deleted nothing is left, of the others all. */
-	copy = copy_of(whole, strlen(whole));
-	assert_int_equal(document_read_conversation(tenant, "c", copy,
-	    strlen(copy), &c, why), DOCUMENT_OK);
-	free(copy);
+	assert_int_equal(read_copy("c", whole, strlen(whole), &c),
+	    DOCUMENT_OK);
 	free(whole);
 	lock_take(&c->lck);
 	items_remove(&c->items, items_find(&c->items, "a"));
@@ -382,24 +327,6 @@ keeps_unknown_of_tenants(void **state)
 	free(twice);
 	free(bad);
 }
-
-static int
-setup(void **state)
-{
-	(void)state;
-	tenant = tenant_new(&store, "acme", TENANT_LOADED);
-	return (tenant == NULL ? -1 : 0);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	tenant_free(tenant);
-	return (0);
-}
-
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)

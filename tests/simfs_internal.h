@@ -9,13 +9,24 @@
 #include <stdint.h>
 
 #include "store/lock.h"
+#include "store/sys.h"
 
 #include "tests/simfs.h"
 
-/* For simfs.c, the disk, and simfs_calls.c, the table of calls. */
+/*
+ * For those that make up the disk:
+ *
+ *	simfs.c		what tests ask of it
+ *	simfs_inode.c	bytes, names, files and folders
+ *	simfs_cut.c	what a power cut leaves, and the disk as a whole
+ *	simfs_calls.c	the table of calls; open, close and figures
+ *	simfs_data.c	reading, writing and syncing
+ *	simfs_names.c	changes of names, and listings
+ */
 
 #define SIMFS_NAME	256
 #define SIMFS_SECTOR	512
+#define SIMFS_BLOCK	4096
 
 struct bytes {
 	char		*p;
@@ -116,18 +127,77 @@ void	 simfs_note(const char *fmt, ...) __printflike(1, 2);
 /* realloc that does not fail. */
 void	*simfs_alloc(void *p, size_t size);
 
+/* --- simfs_inode.c ------------------------------------------------------ */
+
 void	 bytes_put(struct bytes *, size_t off, const void *p, size_t len);
 void	 bytes_size(struct bytes *, size_t len);
+void	 bytes_copy(struct bytes *to, const struct bytes *from);
 
 struct inode	*inode_new(bool is_dir, const char *label);
+void	 inode_free(struct inode *);
 struct inode	*names_find(const struct name_list *, const char *name);
+/* Let name be inode, or nothing. */
+void	 names_set(struct name_list *, const char *name, struct inode *);
+void	 names_copy(struct name_list *to, const struct name_list *from);
 
 /* Let name in dir be inode, or nothing, as part of the present call. */
 void	 dir_set(struct inode *dir, const char *name, struct inode *inode);
+void	 step_free(struct step *);
 /* Write to the cache. */
 void	 file_write(struct inode *, size_t off, const void *p, size_t len);
+/* Its writes that were not synced are no longer known. */
+void	 file_forget(struct inode *);
+/* The part [*from_r, *to_r) of the write u that lies in its i-th sector. */
+bool	 file_sector(const struct unsynced *u, size_t i, size_t *from_r,
+	    size_t *to_r);
 /* What fsync does, and what it leaves if it fails. */
 void	 inode_sync(struct inode *);
 void	 inode_sync_failed(struct inode *);
+
+/* --- simfs_calls.c and simfs_data.c ------------------------------------- */
+
+/*
+ * Count the call.  Returns 0, or the errno it gets (or SIMFS_SHORT).  The
+ * power's end comes first.
+ */
+int	 simfs_enter(enum fault_call);
+/* Leave with that result, giving lck; errno is set if there is an error. */
+int	 simfs_leave(int rc, int error);
+
+/* The open file; aborts if there is none of that descriptor. */
+struct open_file	*simfs_file(int fd);
+/* It is closed, and gives its lock. */
+void	 simfs_close(struct open_file *);
+
+/*
+ * The folder that the path's last word stands in, and that word.  Returns
+ * NULL with *error_r set.
+ */
+struct inode	*simfs_walk(int dirfd, const char *path, char word[SIMFS_NAME],
+		    int *error_r);
+/* What that word names there, or NULL. */
+struct inode	*simfs_find(struct inode *dir, const char *word);
+
+/* Bytes of all files that have a name or are open. */
+size_t	 simfs_used(void);
+
+/* --- rows of the table -------------------------------------------------- */
+
+ssize_t	 sim_read(int fd, void *buf, size_t len);
+ssize_t	 sim_pread(int fd, void *buf, size_t len, off_t off);
+ssize_t	 sim_write(int fd, const void *buf, size_t len);
+ssize_t	 sim_pwritev(int fd, const struct iovec *iov, int iovcnt, off_t off);
+int	 sim_ftruncate(int fd, off_t len);
+int	 sim_fsync(int fd);
+int	 sim_fdatasync(int fd);
+
+int	 sim_renameat(int olddir, const char *old, int newdir, const char *new);
+int	 sim_linkat(int olddir, const char *old, int newdir, const char *new,
+	    int flags);
+int	 sim_unlinkat(int dirfd, const char *path, int flags);
+int	 sim_mkdirat(int dirfd, const char *path, mode_t mode);
+DIR	*sim_fdopendir(int fd);
+struct dirent	*sim_readdir(DIR *dir);
+int	 sim_closedir(DIR *dir);
 
 #endif /* !SIMFS_INTERNAL_H */

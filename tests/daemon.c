@@ -22,9 +22,9 @@ int daemon_status;
 char daemon_etag[64];
 char daemon_key[256], daemon_other_key[256];
 char daemon_conf[128];
+char daemon_program[PATH_MAX + 32];
 pid_t daemon_pid;
 
-static char program[PATH_MAX + 32];	/* rememberd */
 static char dir[64];
 static char fcgi_socket[128], control_socket[128];
 static struct client *edge, *control;
@@ -59,7 +59,7 @@ start(bool is_closed)
 		(void)signal(SIGPIPE, SIG_DFL);
 		for (fd = 0; is_closed && fd <= STDERR_FILENO; fd++)
 			(void)close(fd);
-		(void)execl(program, "rememberd", "-c", daemon_conf,
+		(void)execl(daemon_program, "rememberd", "-c", daemon_conf,
 		    (char *)NULL);
 		_exit(127);
 	}
@@ -267,7 +267,7 @@ daemon_find(const char *argv0)
 
 	if (realpath(argv0, self) == NULL)
 		return (-1);
-	(void)snprintf(program, sizeof(program), "%s/../rememberd",
-	    dirname(self));
-	return (access(program, X_OK));
+	(void)snprintf(daemon_program, sizeof(daemon_program),
+	    "%s/../rememberd", dirname(self));
+	return (access(daemon_program, X_OK));
 }

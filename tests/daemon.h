@@ -25,6 +25,7 @@ extern char	 daemon_etag[64];	/* "" without one */
 /* A key of each tenant. */
 extern char	 daemon_key[256], daemon_other_key[256];
 extern char	 daemon_conf[128];	/* the file */
+extern char	 daemon_program[];	/* rememberd, once found */
 extern pid_t	 daemon_pid;		/* 0: it does not run */
 
 /* The daemon stands beside the folder of the test; -1 if it does not. */

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "chance.h"
 #include "fcgi/client.h"
 #include "fcgi/wire.h"
 #include "tempdir.h"
@@ -122,15 +123,6 @@ see(const struct buf *bytes, struct buf *seen)
 }
 
 /* --- requests by chance ------------------------------------------------- */
-
-static uint32_t seed = 20;
-
-static uint32_t
-chance(uint32_t below)
-{
-	seed = seed * 1664525 + 1013904223;
-	return ((seed >> 8) % below);
-}
 
 /* A length: mostly short, often at an edge of its encoding, seldom long. */
 static size_t

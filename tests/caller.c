@@ -33,7 +33,8 @@ assert_reply(struct client *c, int status, const char *has)
 {
 	struct client_reply r;
 
-	assert_int_equal(client_read_reply(c, &r), 0);
+	if (client_read_reply(c, &r) == -1)
+		fail_msg("%s instead of %d", strerror(errno), status);
 	if (r.status != status || strstr(r.body, has) == NULL)
 		fail_msg("%d %s", r.status, r.body);
 	client_reply_fini(&r);

@@ -4,10 +4,7 @@
  * the test says so.
  */
 
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <errno.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,17 +19,15 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "caller.h"
 #include "conf/conf.h"
 #include "fault.h"
 #include "fcgi/auth.h"
-#include "fcgi/client.h"
 #include "fcgi/tally.h"
 #include "fcgi/worker.h"
 #include "logged.h"
 #include "state.h"
 #include "tempdir.h"
-
-#define TIMEOUT_MS	20000
 
 static char dir[STATE_PATH];
 static struct store *s;
@@ -48,20 +43,6 @@ static char key[AUTH_KEY_SIZE];		/* of the tenant */
 static struct client *c;
 
 /* --- the daemon's inside ------------------------------------------------ */
-
-static int
-listen_at(char path[108], const char *name)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd;
-
-	snprintf(path, 108, "%s/%s", tempdir_path, name);
-	strcpy(sun.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	assert_int_equal(listen(fd, 100), 0);
-	return (fd);
-}
 
 /* A key of the tenant's, in the change that adds it. */
 static void
@@ -96,10 +77,7 @@ stop_workers(void)
 static struct client *
 dial(void)
 {
-	struct client *one = client_open(socket_path, TIMEOUT_MS);
-
-	assert_non_null(one);
-	return (one);
+	return (dial_at(socket_path));
 }
 
 /* How long a request may take. */
@@ -135,8 +113,8 @@ setup(void **state)
 	dirfd_ = tempdir_open();
 	options = (struct workers_options){ .edge = &edge, .n = 2,
 	    .max_conns = 100, .stop_ms = 300 };
-	options.public_fd = listen_at(socket_path, "public");
-	options.control_fd = listen_at(control_path, "control");
+	options.public_fd = tempdir_listen("public", socket_path);
+	options.control_fd = tempdir_listen("control", control_path);
 	start_workers();
 	c = dial();
 	return (0);
@@ -218,14 +196,6 @@ at_once(const char *method, const char *uri, const char *header,
 
 	ask_as(c, key, method, uri, header, body);
 	told(c, status, in_header, in_body);
-}
-
-static bool
-is_silent(struct client *by)
-{
-	struct pollfd pfd = { .fd = client_fd(by), .events = POLLIN };
-
-	return (poll(&pfd, 1, 20) == 0);
 }
 
 /* The text of one of a conversation's items, or NULL behind the last. */
@@ -321,7 +291,8 @@ breaks(void **state)
 	head = ask("HEAD", "/v1/conversations/c1", NULL, "");
 	match = ask("POST", "/v1/conversations/c1", "If-Match: \"2\"",
 	    "{\"metadata\":{}}");
-	assert_true(is_silent(list) && is_silent(match) && is_silent(send));
+	assert_true(is_silent(list, 20) && is_silent(match, 20) &&
+	    is_silent(send, 20));
 	break_disk(ENOSPC);
 	answered(send, 503, "Retry-After: 1", "\"outcome_unknown\"");
 	answered(get, 200, "ETag: \"2\"", "\"item_count\":1");
@@ -412,7 +383,7 @@ keys(void **state)
 	ask_as(by_new, plain, "GET", "/v1/conversations/c1", NULL, "");
 	by_old = dial();
 	ask_as(by_old, old, "GET", "/v1/conversations/c1", NULL, "");
-	assert_true(is_silent(by_new) && is_silent(by_old));
+	assert_true(is_silent(by_new, 20) && is_silent(by_old, 20));
 	break_disk(EIO);
 	/* Both were parked with the other answer. */
 	told(by_new, 401, "WWW-Authenticate", "\"invalid_api_key\"");
@@ -445,8 +416,9 @@ slow(void **state)
 	    MESSAGE("new"));
 	counted = ask("POST", "/v1/conversations/c1/items",
 	    "x-stainless-retry-count: 1", MESSAGE("new"));
-	assert_true(is_silent(send) && is_silent(again) &&
-	    is_silent(counted) && is_silent(items) && is_silent(list));
+	assert_true(is_silent(send, 20) && is_silent(again, 20) &&
+	    is_silent(counted, 20) && is_silent(items, 20) &&
+	    is_silent(list, 20));
 	fault_gate_open();
 	answered(send, 200, "ETag: \"3\"", "\"text\":\"new\"");
 	answered(again, 200, "ETag: \"3\"", "\"text\":\"new\"");
@@ -503,7 +475,7 @@ hangs(void **state)
 	set_timeout(60000);
 	again = ask("POST", "/v1/conversations/c1/items", "Idempotency-Key: k",
 	    MESSAGE("new"));
-	assert_true(is_silent(again));
+	assert_true(is_silent(again, 20));
 	fault_gate_open();
 	answered(again, 200, "ETag: \"3\"", "\"text\":\"new\"");
 	assert_int_equal(count_items("c1"), 2);
@@ -516,7 +488,7 @@ hangs(void **state)
 	assert_int_equal(logged_times("the disk hangs no more"), 1);
 	assert_int_equal(logged_times("the disk hangs"), 1);
 	items = ask("GET", "/v1/conversations/c1/items", NULL, "");
-	assert_true(is_silent(items));
+	assert_true(is_silent(items, 20));
 	fault_gate_open();
 	answered(send, 200, NULL, "\"item_count\":1");
 	answered(items, 200, "ETag: \"4\"", "\"new\"");
@@ -551,8 +523,9 @@ only_counted(void **state)
 	/* Of another path, or method: no POST counts. */
 	other = ask("POST", "/v1/conversations/c2/items", count[1],
 	    MESSAGE("other"));
-	assert_true(is_silent(one) && is_silent(two) && is_silent(made[0]) &&
-	    is_silent(made[1]) && is_silent(other));
+	assert_true(is_silent(one, 20) && is_silent(two, 20) &&
+	    is_silent(made[0], 20) && is_silent(made[1], 20) &&
+	    is_silent(other, 20));
 	fault_gate_open();
 	assert_int_equal(client_read_reply(one, &r[0]), 0);
 	assert_int_equal(client_read_reply(two, &r[1]), 0);

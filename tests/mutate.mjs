@@ -52,7 +52,8 @@ const nearest = [
 	    'c_recover_documents', 'c_recover_start', 'c_recover_copy']],
 	[/store\//, ['d_powercut', 'c_store', 'c_store_once', 'c_flush',
 	    'c_recover']],
-	[/fcgi\//, ['b_worker', 'e_sick', 'e_edge', 'e_process', 'e_api']],
+	[/fcgi\//, ['b_worker_park', 'b_worker_away', 'b_worker', 'e_sick',
+	    'e_edge', 'e_process', 'e_api']],
 ];
 
 function run(argv, cwd, ms)

@@ -2,10 +2,13 @@
 #define TEMPDIR_H
 
 #include <sys/types.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,6 +68,21 @@ tempdir_close(int dirfd)
 	tempdir_empty(dirfd);
 	close(dirfd);
 	rmdir(tempdir_path);
+}
+
+/* Listen on a socket in the folder; its path goes into path_r. */
+static inline int
+tempdir_listen(const char *name, char path_r[108])
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	snprintf(path_r, 108, "%s/%s", tempdir_path, name);
+	strcpy(sun.sun_path, path_r);
+	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
+	    listen(fd, 100) == -1)
+		abort();
+	return (fd);
 }
 
 /* The lowest descriptor that is free: the same again if none leaked. */

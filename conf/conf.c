@@ -15,7 +15,9 @@
 #include "conf_internal.h"
 
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
-#define FILE_MAX	((size_t)1 << 20)	/* bytes of one file */
+#define FILE_MAX	1048576			/* bytes of one file */
+#define AS_TEXT(n)	#n
+#define TEXT(n)		AS_TEXT(n)
 #define INCLUDE_MAX	10			/* files within files */
 
 /* libconfuse's complaints, and what it should have found instead. */
@@ -176,6 +178,19 @@ parse_text(cfg_t *cfg, const char *name, char *text, size_t len)
 	return (rc);
 }
 
+/* Say why the file path cannot be read, once if no other file named it. */
+static void
+cannot_read(const char *file, int line, const char *path, const char *expected)
+{
+	const char *why = strerror(errno);
+
+	if (strcmp(file, path) == 0)
+		conf_complain(file, line, "%s: expected %s", why, expected);
+	else
+		conf_complain(file, line, "cannot read %s: %s: expected %s",
+		    path, why, expected);
+}
+
 /*
  * Parse the file path.  A file that cannot be read is the fault of line
  * `line` of `file`, which named it.
@@ -189,15 +204,12 @@ parse_file(cfg_t *cfg, const char *file, int line, const char *path)
 	int rc = -1;
 
 	if ((fp = fopen(path, "r")) == NULL) {
-		conf_complain(file, line,
-		    "cannot read %s: %s: expected a readable file", path,
-		    strerror(errno));
+		cannot_read(file, line, path, "a readable file");
 		return (-1);
 	}
 	if (conf_read_all(fp, FILE_MAX, &text, &len) == -1) {
-		conf_complain(file, line,
-		    "cannot read %s: %s: expected a readable file of at most "
-		    "%zu bytes", path, strerror(errno), FILE_MAX);
+		cannot_read(file, line, path, "a readable file of at most "
+		    TEXT(FILE_MAX) " bytes");
 		fclose(fp);
 		return (-1);
 	}

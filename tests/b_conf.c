@@ -335,10 +335,13 @@ test_unreadable(void **state)
 	(void)state;
 	assert_int_equal(load_path(path_of("gone"), &conf), -1);
 	assert_said("gone", 1, "No such file", "a readable file");
+	/* Its name is not said twice. */
+	assert_null(strstr(strstr(said, "gone") + 1, "gone"));
 
 	assert_int_equal(mkdir(path_of("folder"), 0700), 0);
 	assert_int_equal(load_path(path_of("folder"), &conf), -1);
 	assert_said("folder", 1, "directory", "a readable file");
+	assert_null(strstr(strstr(said, "folder") + 1, "folder"));
 	assert_int_equal(rmdir(path_of("folder")), 0);
 
 	write_file("conf", "workers = 2\n\0\n", 14);

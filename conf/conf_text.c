@@ -128,7 +128,14 @@ conf_secret(const char *path, char **secret_r, size_t *len_r)
 		    strerror(errno));
 		return (-1);
 	}
-	rc = conf_read_all(fp, SECRET_MAX, &secret, &len);
+	rc = conf_read_all(fp, SECRET_MAX + 1, &secret, &len);
+	if (rc == 0 && len > 0 && secret[len - 1] == '\n')
+		secret[--len] = '\0';
+	if (rc == 0 && len > SECRET_MAX) {
+		freezero(secret, len);
+		errno = EFBIG;
+		rc = -1;
+	}
 	if (rc == -1)
 		conf_complain(path, 1,
 		    "%s: expected a readable secret of at most %zu bytes",
@@ -137,8 +144,6 @@ conf_secret(const char *path, char **secret_r, size_t *len_r)
 		fclose(fp);
 	if (rc == -1)
 		return (-1);
-	if (len > 0 && secret[len - 1] == '\n')
-		secret[--len] = '\0';
 	if (len == 0) {
 		conf_complain(path, 1, "empty: expected a secret");
 		free(secret);

@@ -357,7 +357,7 @@ test_unreadable(void **state)
 static void
 test_secret(void **state)
 {
-	char big[513];
+	char big[514];
 	char *secret = NULL;
 	size_t len = 0;
 
@@ -373,6 +373,18 @@ test_secret(void **state)
 	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), 0);
 	assert_int_equal(len, 512);
 	free(secret);
+	/* The newline is not of it. */
+	big[512] = '\n';
+	write_file("secret", big, 513);
+	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), 0);
+	assert_int_equal(len, 512);
+	free(secret);
+	write_file("secret", big, 514);
+	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), -1);
+	big[512] = 'x';
+	big[513] = '\n';
+	write_file("secret", big, 514);
+	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), -1);
 	write_file("secret", big, 513);
 	assert_int_equal(conf_secret(path_of("secret"), &secret, &len), -1);
 	write_text("secret", "\n");

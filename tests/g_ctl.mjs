@@ -96,6 +96,28 @@ test('the same with the daemon not running', async () => {
 	ok(await it.req('GET', '/conversations', { key }));
 });
 
+test('a secret is the bytes of its file, as the manual says', async () => {
+	const t = it.addTenant();
+	const add = (kid, input) => it.ctl(['jwt-key', 'add', t.name, '--kid',
+		kid, '--secret-file', '-'], { input });
+	const secrets = { least: 'x'.repeat(16), most: 'y'.repeat(512),
+		hex: '00'.repeat(32), base64: 'c2VjcmV0c2VjcmV0c2VjcmV0' };
+	for (const [kid, secret] of Object.entries(secrets)) {
+		good(add(kid, `${secret}\n`));
+		ok(await it.req('GET', '/conversations', { key: jwt(secret,
+		    { tenant: t.name, sub: 'x' }, { header: { kid } }) }));
+	}
+	for (const [input, said] of [
+		['x'.repeat(15), /expected 16 to 512 bytes, but got 15/],
+		['x'.repeat(513), /at most 512 bytes/],
+		[`${'x'.repeat(20)}\0`, /NUL byte/],
+		[Buffer.alloc(20, 0xff), /UTF-8/], ['\n', /empty/]]) {
+		const r = add('bad', input);
+		assert.equal(r.status, 1, r.all);
+		assert.match(r.err, said);
+	}
+});
+
 test('what was made live survives kill -9', async () => {
 	const t = it.addTenant();
 	await it.kill9();

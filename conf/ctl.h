@@ -9,6 +9,7 @@
 
 struct conf;
 struct feed_counts;
+struct store_problem;
 
 /*
  * How rememberctl reaches the store.  Both ways take the same calls, those
@@ -84,6 +85,9 @@ int	 ctl_import(const struct ctl_args *, const struct conf *);
 int	 ctl_restore(const struct ctl_args *, const struct conf *);
 int	 ctl_seal(const struct ctl_args *, const struct conf *);
 
+/* Is the problem one of the tenant or conversation that was asked for?  Without
+ * either, all are. */
+bool	 ctl_concerns(const struct ctl_args *, const struct store_problem *);
 /* Print what an import came to. */
 void	 ctl_show_counts(const struct ctl_args *, const struct feed_counts *);
 

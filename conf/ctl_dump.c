@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/document.h"
 #include "store/export.h"
 #include "store/log.h"
 #include "store/store.h"
@@ -23,12 +24,53 @@ struct dump {
 	bool		 has_damage;
 };
 
+/* Does what stands behind the tenant's folder? */
+static bool
+concerns_of_tenant(const struct ctl_args *args, const char *rest)
+{
+	char id[ID_SIZE];
+
+	if (*rest == '\0' || strcmp(rest, "/conversations") == 0)
+		return (true);
+	/* No retry is known by what a dump or a restore of a part has. */
+	if (args->conversation == NULL)
+		return (strncmp(rest, "/once", 5) != 0);
+	return (strncmp(rest, "/conversations/", 15) == 0 &&
+	    document_id(rest + 15, id) && strcmp(id, args->conversation) == 0);
+}
+
+bool
+ctl_concerns(const struct ctl_args *args, const struct store_problem *p)
+{
+	static const char journal[] = "journal", tenants[] = "tenants";
+	const char *file = p->file;
+	size_t len;
+
+	if (args->tenant == NULL && args->conversation == NULL)
+		return (true);
+	if (strncmp(file, journal, strlen(journal)) == 0)
+		return ((args->tenant == NULL || p->tenant == NULL ||
+		    strcmp(args->tenant, p->tenant) == 0) &&
+		    (args->conversation == NULL || p->conversation == NULL ||
+		    strcmp(args->conversation, p->conversation) == 0));
+	if (strcmp(file, tenants) == 0)
+		return (true);
+	if (strncmp(file, tenants, strlen(tenants)) != 0)
+		return (false);
+	file += strlen(tenants) + 1;
+	len = strcspn(file, "/");
+	if (args->tenant != NULL && (strlen(args->tenant) != len ||
+	    memcmp(file, args->tenant, len) != 0))
+		return (false);
+	return (concerns_of_tenant(args, file + len));
+}
+
 static void
 on_problem(const struct store_problem *p, void *arg)
 {
 	struct dump *d = arg;
 
-	if (!p->is_damage)
+	if (!p->is_damage || !ctl_concerns(d->args, p))
 		return;
 	warnx("%s: %s; lost: %s", p->file, p->what, p->lost);
 	d->has_damage = true;

@@ -36,6 +36,8 @@ on_problem(const struct store_problem *p, void *arg)
 {
 	struct restore *r = arg;
 
+	if (!ctl_concerns(r->args, p))
+		return;
 	progress_hide(r->progress);
 	if (!p->is_damage)
 		warnx("%s: %s", p->file, p->what);

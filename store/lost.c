@@ -62,8 +62,8 @@ lost_gap_tell(struct recovery *v, const struct conversation *c)
 	(void)snprintf(lost, sizeof(lost), "conversation %s of tenant %s "
 	    "behind its version %" PRIu64, c->id, c->tenant->name,
 	    c->version);
-	problem_note(v->store, is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
-	    "journal", is_copy ? NULL : lost, "tenant %s: %s: what follows "
+	problem_note_of(v->store, is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
+	    c->tenant->name, c->id, is_copy ? NULL : lost, "tenant %s: %s: what follows "
 	    "version %" PRIu64 " is missing", c->tenant->name, c->id,
 	    c->version);
 }
@@ -130,8 +130,8 @@ lost_tell(struct recovery *v)
 	while ((o = RB_MIN(orphans, &v->orphans)) != NULL) {
 		(void)snprintf(lost, sizeof(lost), "tenant %s, %s", o->tenant,
 		    o->what);
-		problem_note(v->store, o->is_copy ? LOG_LEVEL_WARN :
-		    LOG_LEVEL_ERROR, "journal", o->is_copy ? NULL : lost,
+		problem_note_of(v->store, o->is_copy ? LOG_LEVEL_WARN :
+		    LOG_LEVEL_ERROR, o->tenant, NULL, o->is_copy ? NULL : lost,
 		    "tenant %s: %s has neither a document nor a creation: its "
 		    "changes are left out", o->tenant, o->what);
 		RB_REMOVE(orphans, &v->orphans, o);

@@ -21,6 +21,8 @@ struct problem {
 	char		*file;
 	char		*what;
 	char		*lost;		/* or NULL */
+	char		*tenant;	/* or NULL */
+	char		*conversation;	/* or NULL */
 };
 
 /* What is lost is no part of it: a reading in motion may see other numbers. */
@@ -43,6 +45,8 @@ problem_free(struct problem *p)
 	free(p->file);
 	free(p->what);
 	free(p->lost);
+	free(p->tenant);
+	free(p->conversation);
 	free(p);
 }
 
@@ -124,11 +128,21 @@ log_problem(enum log_level level, const char *file, const char *what)
 	}
 }
 
+/* Note p, or that there was no memory for it.  Steals it. */
+static void
+add_problem(struct store *s, struct problem *p)
+{
+
+	if (p == NULL)
+		s->problems.is_short = true;
+	else if (RB_INSERT(problem_tree, &s->problems.tree, p) != NULL)
+		problem_free(p);
+}
+
 void
 problem_note(struct store *s, enum log_level level, const char *file,
     const char *lost, const char *fmt, ...)
 {
-	struct problem *p;
 	char what[512];
 	va_list ap;
 
@@ -137,10 +151,41 @@ problem_note(struct store *s, enum log_level level, const char *file,
 	va_end(ap);
 	if (!s->o.read_only)
 		log_problem(level, file, what);
-	else if ((p = problem_new(level, file, lost, what)) == NULL)
-		s->problems.is_short = true;
-	else if (RB_INSERT(problem_tree, &s->problems.tree, p) != NULL)
-		problem_free(p);
+	else
+		add_problem(s, problem_new(level, file, lost, what));
+}
+
+/* Say whose it is.  p, or NULL without memory: then it was freed. */
+static struct problem *
+problem_of(struct problem *p, const char *tenant, const char *conversation)
+{
+
+	if (p == NULL)
+		return (NULL);
+	p->tenant = strdup(tenant);
+	p->conversation = conversation == NULL ? NULL : strdup(conversation);
+	if (p->tenant != NULL &&
+	    (conversation == NULL || p->conversation != NULL))
+		return (p);
+	problem_free(p);
+	return (NULL);
+}
+
+void
+problem_note_of(struct store *s, enum log_level level, const char *tenant,
+    const char *conversation, const char *lost, const char *fmt, ...)
+{
+	char what[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (!s->o.read_only)
+		log_problem(level, JOURNAL, what);
+	else
+		add_problem(s, problem_of(problem_new(level, JOURNAL, lost,
+		    what), tenant, conversation));
 }
 
 /* Where the file that label means stands, and what goes with it. */
@@ -282,6 +327,8 @@ problem_tell(struct store *s)
 		told.file = p->file;
 		told.what = p->what;
 		told.lost = p->lost == NULL ? "nothing" : p->lost;
+		told.tenant = p->tenant;
+		told.conversation = p->conversation;
 		told.is_damage = p->level == LOG_LEVEL_ERROR;
 		if (is_rebuilt(s, p->file))
 			told.lost = "nothing: the journal holds all of it";

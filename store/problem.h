@@ -40,6 +40,11 @@ void	 problems_fini(struct problems *);
  */
 void	 problem_note(struct store *, enum log_level, const char *file,
 	    const char *lost, const char *fmt, ...) __printflike(5, 6);
+/* The same of the journal, where it lacks changes of the tenant, and of the
+ * conversation unless that is NULL. */
+void	 problem_note_of(struct store *, enum log_level, const char *tenant,
+	    const char *conversation, const char *lost, const char *fmt, ...)
+	    __printflike(6, 7);
 /* The same of the file that quarantine/ would call label, which says what is
  * lost with it. */
 void	 problem_note_label(struct store *, enum log_level, const char *label,

@@ -55,6 +55,9 @@ struct store_problem {
 	const char	*file;		/* its path in the store */
 	const char	*what;
 	const char	*lost;		/* what is lost with it; "nothing" */
+	/* Whose changes these are that the journal lacks, or NULL: any. */
+	const char	*tenant;
+	const char	*conversation;
 	bool		 is_damage;	/* else it is only odd */
 };
 

@@ -476,6 +476,75 @@ test('a tenant comes back, with its keys if it is not there', async () => {
 	o.remove();
 });
 
+test('only damage of what was asked for is told', () => {
+	const o = place(), p = place(), dir = scratch(), b = `${dir}/b`;
+	const lines = ['acme', 'acme2'].flatMap((tenant) => ['c1', 'c2'].map(
+	    (id) => JSON.stringify({ tenant, conversation: { id, created_at: 1,
+		updated_at: 2 }, items: [] })));
+	good(o.ctl(['import'], { input: `${lines.join('\n')}\n{"export":"end",` +
+	    '"conversations":4,"items":0}\n' }));
+	good(o.ctl(['backup', b]));
+	/* Nothing makes good what is damaged. */
+	fs.rmSync(`${b}/journal`, { recursive: true });
+	fs.mkdirSync(`${b}/journal`);
+	for (const name of ['acme/conversations/c2.json', 'acme2/tenant.json',
+		'acme2/conversations/c1.json']) {
+		fs.rmSync(`${b}/tenants/${name}`);
+		fs.writeFileSync(`${b}/tenants/${name}`, 'x');
+	}
+	const restore = (...more) => p.ctl(['restore', b, ...more]);
+	for (const ask of [restore, (...more) => run([rememberctl, 'dump', b,
+		...more])]) {
+		const both = (t, c) => ask('--tenant', t, '--conversation', c);
+		for (const [t, c] of [['acme', 'c1'], ['acme2', 'c2']])
+			assert.equal(good(both(t, c)).err, '');
+		assert.match(failed(both('acme', 'c2'), /acme.*\/c2\.json/).err,
+		    /^((?!c1).)*$/s);
+		const all = failed(ask('--tenant', 'acme'), /acme\/.*c2\.json/);
+		assert.doesNotMatch(all.err, /acme2|c1/);
+		failed(ask('--tenant', 'acme2'), /acme2\/tenant\.json/);
+		failed(ask('--tenant', 'acme2'), /acme2\/.*c1\.json/);
+	}
+	failed(run([rememberctl, 'dump', b]), /acme\/.*c2.*acme2\/.*c1/s);
+	/* What the journal held may be anybody's. */
+	fs.rmdirSync(`${b}/journal`);
+	failed(restore('--tenant', 'acme', '--conversation', 'c1'), /journal/);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+	p.remove();
+});
+
+test('what the journal lacks counts for whom it is of', async () => {
+	const o = place(), dir = scratch(), b = `${dir}/3`;
+	const t = it.addTenant(), u = it.addTenant();
+	await make(t.key, 1);
+	const [gap, whole] = await make(u.key);
+	await flushed(u.name, 3);
+	await until(() => JSON.parse(it.ctl(['-j', 'status']).out).dirty === 0);
+	for (const n of [1, 2, 3]) {
+		ok(await it.req('POST', `/conversations/${gap}/items`,
+		    { key: u.key, body: { items: [user(`mark ${n}`)] } }));
+		/* It closes a segment. */
+		good(it.ctl(['backup', `${dir}/${n}`]));
+	}
+	/* The document of the first, and the journal of the third. */
+	const name = `tenants/${u.name}/conversations/${gap}.json`;
+	fs.rmSync(`${b}/${name}`);
+	fs.cpSync(`${dir}/1/${name}`, `${b}/${name}`);
+	const all = files(b).filter(isSegment);
+	const third = all.findIndex((p) =>
+		fs.readFileSync(`${b}/${p}`).includes('mark 3'));
+	assert.ok(third > 0);
+	all.slice(0, third).forEach((p) => fs.rmSync(`${b}/${p}`));
+	const restore = (...more) => o.ctl(['restore', b, '--tenant', ...more]);
+	assert.equal(good(restore(t.name)).err, '');
+	assert.equal(good(restore(u.name, '--conversation', whole)).err, '');
+	for (const more of [[], ['--conversation', gap]])
+		failed(restore(u.name, ...more), /journal.*is missing; lost: .*conv/);
+	fs.rmSync(dir, { recursive: true });
+	o.remove();
+});
+
 test('one conversation comes back beside a running daemon', async () => {
 	const dir = scratch();
 	const t = it.addTenant();

@@ -35,7 +35,8 @@
  * after a second, whichever is first, so that who starts and ends often does
  * not write zeros each time.  A spare that cannot be made is tried again from
  * once a second to once in ten; until then the committer makes small segments
- * when it needs them.
+ * when it needs them, down to 32 KiB where room is short.  Nothing is begun
+ * that the disk says it has no room for, and that it is asked each second.
  *
  * A full disk is met where the spare is made, before a batch is accepted: from
  * then on ordinary changes are refused when three quarters of the open segment

@@ -70,6 +70,8 @@ struct spare {
 	struct segment	*segment;	/* [m] NULL: there is none */
 	bool		 is_making;	/* [m] a segment's file is being made */
 	bool		 is_given;	/* [m] its space is the flush's now */
+	bool		 is_tried;	/* [m] the last file that was to be
+					 * made was begun: there was room */
 	int		 error;		/* [m] 0, or why there is none */
 	int64_t		 due;		/* [m] not before; monotonic ms */
 	int64_t		 backoff;	/* [m] ms; 0: the last try succeeded */
@@ -183,7 +185,7 @@ void	 journal_spare_stop(struct journal *);
 void	 journal_spare_fini(struct journal *);
 /*
  * A segment for lsns from first on: the spare, waited for if it is being
- * made, else a small one made now.  Returns 0 and *seg_r (new), or -1 with
+ * made, else a small one made now, a smaller one where room is short.  Returns 0 and *seg_r (new), or -1 with
  * errno set.  Only the committer, or before it runs.  Blocks; call without a
  * lock.
  */

@@ -41,8 +41,13 @@
 /* How long a start's own segment serves before a large spare is made. */
 #define DELAY_MS	1000
 
-/* The segment for a start, or for when there is no spare. */
+/* The segment for a start, or for when there is no spare; it is halved down to
+ * the least where the disk has no room for it. */
 #define SMALL_SIZE	((size_t)1 << 20)
+#define LEAST_SIZE	((size_t)32 << 10)
+
+/* So much of the disk is left for others, store.json among them. */
+#define ROOM_LEFT	((uint64_t)16 << 10)
 
 bool
 journal_is_space_error(int error)
@@ -53,6 +58,21 @@ journal_is_space_error(int error)
 /* --- making ------------------------------------------------------------- */
 
 /*
+ * Has the disk, as it says itself, room for size bytes?  Else they are not
+ * tried: who fills it to find out takes the last blocks from others meanwhile.
+ */
+static bool
+has_room(const struct journal *j, size_t size)
+{
+	struct statvfs fs;
+
+	/* What is not known is taken for enough. */
+	if (sys->fstatvfs(j->dirfd, &fs) == -1 || fs.f_blocks == 0)
+		return (true);
+	return ((uint64_t)fs.f_bavail * fs.f_frsize >= size + ROOM_LEFT);
+}
+
+/*
  * Make a segment for lsns from first on.  Call with lck held and is_making
  * set by the caller; lck is given back meanwhile.  Returns 0, or an errno.
  */
@@ -61,19 +81,40 @@ make_segment(struct journal *j, uint64_t first, size_t size,
     struct segment **seg_r)
 {
 	char behind[SEGMENT_NAME];
+	bool is_tried;
 	int error = 0;
 
 	lock_assert_held(&j->lck);
 	assert(j->spare.is_making && j->spare.segment == NULL);
 	strlcpy(behind, j->newest, sizeof(behind));
 	lock_give(&j->lck);
-	if (segment_create(j->dirfd, j->store_id, first, behind, size,
+	is_tried = has_room(j, size);
+	if (!is_tried)
+		error = ENOSPC;
+	else if (segment_create(j->dirfd, j->store_id, first, behind, size,
 	    seg_r) == -1)
 		error = errno;
 	lock_take(&j->lck);
 	assert(strcmp(behind, j->newest) == 0);
 	j->spare.is_making = false;
+	j->spare.is_tried = is_tried;
 	cond_broadcast(&j->spare.made);
+	return (error);
+}
+
+/* Make one as large as there is room for.  As make_segment. */
+static int
+make_small(struct journal *j, uint64_t first, struct segment **seg_r)
+{
+	size_t size = j->segment_size < SMALL_SIZE ? j->segment_size :
+	    SMALL_SIZE;
+	int error;
+
+	while (journal_is_space_error(error = make_segment(j, first, size,
+	    seg_r)) && size / 2 >= LEAST_SIZE) {
+		j->spare.is_making = true;
+		size /= 2;
+	}
 	return (error);
 }
 
@@ -81,8 +122,6 @@ int
 journal_spare_take(struct journal *j, uint64_t first, struct segment **seg_r)
 {
 	struct spare *s = &j->spare;
-	const size_t size = j->segment_size < SMALL_SIZE ? j->segment_size :
-	    SMALL_SIZE;
 	int error = 0;
 
 	lock_take(&j->lck);
@@ -94,7 +133,7 @@ journal_spare_take(struct journal *j, uint64_t first, struct segment **seg_r)
 		s->due = 0;
 	} else {
 		s->is_making = true;
-		error = make_segment(j, first, size, seg_r);
+		error = make_small(j, first, seg_r);
 	}
 	if (error == 0) {
 		assert(strcmp(segment_name(*seg_r), j->newest) > 0);
@@ -166,7 +205,9 @@ make_spare(struct journal *j)
 		s->segment = seg;
 		s->backoff = 0;
 	} else {
-		s->backoff = s->backoff == 0 ? BACKOFF_MS : 2 * s->backoff;
+		/* To ask the disk again costs nothing, zeros do. */
+		s->backoff = s->backoff == 0 || !s->is_tried ? BACKOFF_MS :
+		    2 * s->backoff;
 		if (s->backoff > BACKOFF_MAX_MS)
 			s->backoff = BACKOFF_MAX_MS;
 		s->due = sys_monotonic_ms() + s->backoff;

@@ -189,7 +189,7 @@ recover(struct journal *j)
 	}
 	lock_take(&j->lck);
 	set_error(j, 0);
-	cond_signal(&j->spare.wake);
+	journal_spare_hurry(j);
 	lock_give(&j->lck);
 	return (0);
 }

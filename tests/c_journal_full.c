@@ -3,9 +3,12 @@
  * to documents, and keeps less.
  */
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -300,6 +303,101 @@ says_at_once_that_it_keeps_less(void **state)
 	sys = real;
 }
 
+/* A disk that has so many bytes free, as it says. */
+static _Atomic uint64_t bytes_free;
+static atomic_int times_asked;
+
+static int
+tell_free(int fd, struct statvfs *fs)
+{
+	(void)fd;
+	memset(fs, 0, sizeof(*fs));
+	fs->f_frsize = 1;
+	fs->f_blocks = 1 << 30;
+	fs->f_bavail = bytes_free;
+	atomic_fetch_add(&times_asked, 1);
+	return (0);
+}
+
+/* A disk that has no room for the spare is not filled to find that out, and is
+ * asked again each second. */
+static void
+asks_the_disk(void **state)
+{
+	static struct sys table;
+	struct journal_options opt = { .store_id = STORE, .next = 1,
+	    .segment_size = 5 << 20, .batch_max = 65536 };
+	const struct sys *real = sys;
+	unsigned long opens;
+	struct journal *j;
+	int i;
+
+	(void)state;
+	table = *sys;
+	table.fstatvfs = tell_free;
+	sys = &table;
+	bytes_free = 5 << 20;
+	assert_int_equal(journal_open(dir, &opt, &j), 0);
+	opens = fault_count(FAULT_OPENAT);
+	logged_start();
+	times_asked = 0;
+	await_spare(j, ENOSPC);
+	for (i = 0; i < 1000 && times_asked < 5; i++)
+		nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+	assert_true(times_asked >= 5);
+	assert_int_equal(fault_count(FAULT_OPENAT), opens);
+	assert_int_equal(tempdir_count(dir), 1);
+	bytes_free = (5 << 20) + (16 << 10);
+	await_spare(j, 0);
+	assert_int_equal(tempdir_count(dir), 2);
+	assert_int_equal(logged_times("spare segment"), 2);
+	assert_int_equal(journal_close(j), 0);
+	sys = real;
+}
+
+/* What a start makes is as large as there is room for, down to 32 KiB. */
+static void
+smaller_where_room_is_short(void **state)
+{
+	static const struct {
+		uint64_t free, size;
+	} rows[] = {
+		{ 2 << 20, 1 << 20 }, { 1 << 20, 512 << 10 },
+		{ 300 << 10, 256 << 10 }, { 48 << 10, 32 << 10 },
+	};
+	static struct sys table;
+	struct journal_options opt = { .store_id = STORE, .next = 1,
+	    .segment_size = 5 << 20, .batch_max = 65536 };
+	const struct sys *real = sys;
+	struct journal *j;
+	struct stat st;
+	size_t i;
+
+	(void)state;
+	table = *sys;
+	table.fstatvfs = tell_free;
+	sys = &table;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bytes_free = rows[i].free;
+		assert_int_equal(journal_open(dir, &opt, &j), 0);
+		assert_int_equal(fstatat(dir, "00000000000000000001", &st, 0),
+		    0);
+		assert_int_equal(st.st_size, rows[i].size);
+		assert_int_equal(journal_close(j), 0);
+	}
+	bytes_free = (48 << 10) - 1;
+	assert_int_equal(journal_open(dir, &opt, &j), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(tempdir_count(dir), 0);
+	/* A quota is met, not told of. */
+	sys = real;
+	fault_arm_call(FAULT_PWRITEV, 2, EDQUOT);
+	assert_int_equal(journal_open(dir, &opt, &j), 0);
+	assert_int_equal(fstatat(dir, "00000000000000000001", &st, 0), 0);
+	assert_int_equal(st.st_size, 512 << 10);
+	assert_int_equal(journal_close(j), 0);
+}
+
 int
 main(void)
 {
@@ -310,6 +408,8 @@ main(void)
 		TEST(gives_the_reserve),
 		TEST(keeps_less),
 		TEST(says_at_once_that_it_keeps_less),
+		TEST(asks_the_disk),
+		TEST(smaller_where_room_is_short),
 	};
 
 	fault_init();

@@ -185,9 +185,9 @@ void	 journal_spare_stop(struct journal *);
 void	 journal_spare_fini(struct journal *);
 /*
  * A segment for lsns from first on: the spare, waited for if it is being
- * made, else a small one made now, a smaller one where room is short.  Returns 0 and *seg_r (new), or -1 with
- * errno set.  Only the committer, or before it runs.  Blocks; call without a
- * lock.
+ * made, else a small one made now, a smaller one where room is short.  Returns
+ * 0 and *seg_r (new), or -1 with errno set.  Only the committer, or before it
+ * runs.  Blocks; call without a lock.
  */
 int	 journal_spare_take(struct journal *, uint64_t first,
 	    struct segment **seg_r);

@@ -278,6 +278,52 @@ adopt(struct recovery *v, const struct found *f)
 	return (journal_adopt(s->journal, f->name, &f->report));
 }
 
+/*
+ * There is no room for a fresh segment.  None of those that were found is
+ * written again: give back what each did not use, of a spare all but its
+ * header.  Their names stay, and tell the next start of numbers if this one
+ * fails.  Returns whether there was anything to give.  Keeps errno.
+ */
+static bool
+make_room(struct recovery *v)
+{
+	struct store *s = v->store;
+	bool is_made = false;
+	int error = errno;
+	struct found *f;
+	size_t i;
+
+	for (i = 0; i < v->n; i++) {
+		f = &v->v[i];
+		if (f->name[0] == '\0')
+			continue;
+		switch (segment_trim(s->journalfd, f->name, &f->report)) {
+		case 1:
+			is_made = true;
+			break;
+		case -1:
+			log_warn("trim journal/%s", f->name);
+			break;
+		}
+	}
+	if (is_made)
+		log_warnx("journal: no room for a fresh segment: what earlier "
+		    "ones did not use is given back");
+	errno = error;
+	return (is_made);
+}
+
+/* A full disk keeps it from starting: what can be done about it? */
+static void
+log_failure(const struct store *s)
+{
+	if (store_err_of(errno) == STORE_FULL)
+		log_err("journal: no room for a fresh segment; make some on "
+		    "the disk of %s, outside of it", s->o.dir);
+	else
+		log_err("journal");
+}
+
 static int
 open_journal(struct recovery *v)
 {
@@ -293,13 +339,17 @@ open_journal(struct recovery *v)
 		.reserve = s->o.disk_reserve,
 	};
 	size_t i;
+	int rc;
 
 	if (s->o.read_only) {
 		s->read_lsn = v->max;
 		s->read_segments = v->n;
 		return (0);
 	}
-	if (journal_open(s->journalfd, &o, &s->journal) == -1)
+	rc = journal_open(s->journalfd, &o, &s->journal);
+	if (rc == -1 && store_err_of(errno) == STORE_FULL && make_room(v))
+		rc = journal_open(s->journalfd, &o, &s->journal);
+	if (rc == -1)
 		goto failed;
 	for (i = 0; i < v->n; i++)
 		if (adopt(v, &v->v[i]) == -1)
@@ -315,7 +365,7 @@ open_journal(struct recovery *v)
 	return (0);
 
 failed:
-	log_err("journal");
+	log_failure(s);
 	return (-1);
 }
 

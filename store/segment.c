@@ -16,6 +16,8 @@
 #define PIECE		(64 * 1024)
 #define PIECES		64
 
+#define BLOCK_MIN	4096
+
 #define NAME_DIGITS	20
 #define SUFFIX_DIGITS	6
 #define SUFFIX_MAX	999999
@@ -243,6 +245,42 @@ fail_created:
 fail:
 	free(seg);
 	return (-1);
+}
+
+static int
+cut_zeros(int fd, struct segment_report *rep)
+{
+	struct stat st;
+	size_t block, end;
+
+	if (sys->fstat(fd, &st) == -1)
+		return (-1);
+	/* Whole blocks: of one that is cut, what is left is written again. */
+	block = st.st_blksize > BLOCK_MIN ? (size_t)st.st_blksize : BLOCK_MIN;
+	end = (rep->used + block - 1) / block * block;
+	if (end >= rep->size)
+		return (0);
+	if (sys->ftruncate(fd, (off_t)end) == -1)
+		return (-1);
+	rep->size = end;
+	return (1);
+}
+
+int
+segment_trim(int dirfd, const char *name, struct segment_report *rep)
+{
+	int fd, rc, error;
+
+	if (rep->is_torn || rep->damaged > 0 || rep->unreadable > 0)
+		return (0);
+	fd = sys->openat(dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	if (fd == -1)
+		return (-1);
+	rc = cut_zeros(fd, rep);
+	error = errno;
+	sys->close(fd);
+	errno = error;
+	return (rc);
 }
 
 /* Sync its bytes, and note how long that took. */

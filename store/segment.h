@@ -14,9 +14,9 @@
  *
  * A segment is named by the first lsn it may hold, 20 decimal digits, and is
  * zero-filled as a whole before its first batch.  No segment file is ever
- * reused or cut, yet the records of a failed or torn one are written again
- * under the same lsns; a name that is taken gets a suffix then, "-000001" and
- * so on.  So the order of strcmp is the order in which segments are to be read,
+ * reused, and none is cut but by segment_trim; yet the records of a failed or
+ * torn one are written again under the same lsns, and a name that is taken gets
+ * a suffix then, "-000001" and so on.  So the order of strcmp is the order in which segments are to be read,
  * and a later one may repeat records of an earlier one, byte for byte.
  *
  * It begins with one line of SEGMENT_HEADER bytes
@@ -124,5 +124,13 @@ struct segment_report {
 int	 segment_read(int dirfd, const char *name, const char *store_id,
 	    int (*visit)(const struct segment_batch *, void *), void *arg,
 	    struct segment_report *report_r);
+
+/*
+ * Give the disk back the zeros behind the last batch of a segment that nobody
+ * will write again, as segment_read reported of it; its size there is set.  Of
+ * one in which anything is torn, damaged or unreadable nothing is cut.
+ * Returns 1; 0 if there was nothing to give; or -1 with errno set.  Blocks.
+ */
+int	 segment_trim(int dirfd, const char *name, struct segment_report *);
 
 #endif /* !SEGMENT_H */

@@ -163,32 +163,67 @@ onSmallDisk('room is made on a full disk: it resumes by itself', 6 << 20,
 	assert.deepEqual(await texts(it, conv), before);
 });
 
-onSmallDisk('a restart on the full disk works or says why not', 6 << 20,
+/* Start on the disk as it is; returns what the log said, when it is up or down. */
+async function restarted(it)
+{
+	const from = it.logText().length;
+	const said = () => it.logText().slice(from);
+	await it.restart({ wait: false });
+	await until(() => it.child.exitCode !== null ||
+	    / msg="ready /.test(said()), 20_000, 'it starts or ends');
+	return (said());
+}
+
+onSmallDisk('a restart on the full disk: the journal gives what it did not use',
+    6 << 20, async (it, disk) => {
+	it.allow(/No space left|journal|space|flush|document/);
+	const conv = await create(it, { items: [user('kept')] });
+	/* It has its spare. */
+	await until(() => segments(path.join(disk.seen,
+	    'store')).length === 2);
+	disk.fill();
+	await it.kill9();
+	assert.match(await restarted(it), /is given back/);
+	assert.deepEqual(await texts(it, conv), ['kept']);
+	const acked = ['kept', ...await sendUntilFull(it, conv, 2000)];
+	/* It has none. */
+	disk.fill();
+	await it.kill9();
+	assert.match(await restarted(it), /is given back/);
+	assert.deepEqual(await texts(it, conv), acked);
+	const [doomed] = await items(it, conv);
+	ok(await it.req('DELETE', `/conversations/${conv}/items/${doomed.id}`));
+	acked.shift();
+	disk.free();
+	await resumed(it, conv);
+	await it.kill9();
+	await it.restart();
+	holds(await texts(it, conv), acked);
+});
+
+onSmallDisk('a restart without any room: it says so, and harms nothing', 6 << 20,
     async (it, disk) => {
 	it.allow(/No space left|journal|space|flush|document/);
 	const conv = await create(it, { items: [user('kept')] });
 	disk.fill();
 	const acked = await sendUntilFull(it, conv, 2000);
-	for (const end of [() => it.kill9(), () => it.term()]) {
-		await end();
+	await it.term();
+	/* Each takes what the journal has left, until none is. */
+	let said;
+	for (let i = 0; i < 5; i++) {
 		disk.fill();
-		const from = it.logText().length;
-		await it.restart({ wait: false });
-		const said = () => it.logText().slice(from);
-		await until(() => !isAlive(it.pid) || / msg="ready /.test(said()),
-		    20_000, 'it starts or ends');
-		if (isAlive(it.pid)) {
-			holds(await texts(it, conv), acked);
-			continue;
-		}
-		await until(() => it.child.exitCode !== null);
-		assert.equal(it.child.exitCode, 1);
-		assert.match(said(), /level=error .*No space left on device/);
-		/* Nothing is harmed by trying. */
-		disk.free();
-		await it.restart();
+		said = await restarted(it);
+		if (it.child.exitCode !== null)
+			break;
 		holds(await texts(it, conv), acked);
+		await it.kill9();
 	}
+	assert.equal(it.child.exitCode, 1);
+	assert.match(said, /level=error msg="journal: no room for a fresh segment; make some on the disk of .*No space left on device/);
+	/* As much as the page says is enough. */
+	disk.free(disk.filled() - 65536);
+	await restarted(it);
+	holds(await texts(it, conv), acked);
 	disk.free();
 	await resumed(it, conv);
 	await it.kill9();

@@ -74,6 +74,12 @@ export class SmallDisk {
 		fs.truncateSync(path.join(this.seen, 'filler'), rest);
 	}
 
+	/** How much of it is taken. */
+	filled()
+	{
+		return (fs.statSync(path.join(this.seen, 'filler')).size);
+	}
+
 	async end()
 	{
 		this.child.stdin.end();

@@ -106,6 +106,31 @@ reserve(void **state)
 	sys_release();
 }
 
+static int
+pass_over(const char *name, void *arg)
+{
+	(void)name;
+	(void)arg;
+	return (0);
+}
+
+/* What a folder's listing needed is taken back before others can have it. */
+static void
+lists(void **state)
+{
+	int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd != -1);
+	sys_reserve();
+	use_up();
+	assert_int_equal(sys_eachname(fd, pass_over, NULL), 0);
+	use_up();
+	assert_int_equal(spare(), 2);
+	sys_release();
+	close(fd);
+}
+
 static void
 rotates_and_flushes(void **state)
 {
@@ -186,6 +211,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(reserve),
+		TEST(lists),
 		TEST(rotates_and_flushes),
 		TEST(loads),
 	};

@@ -17,6 +17,7 @@
 
 #include "chance.h"
 #include "pool.h"
+#include "store/sys.h"
 
 static void
 slow_reader(void **state)
@@ -42,6 +43,26 @@ slow_reader(void **state)
 	await(&calls, 103);
 	client_close(slow);
 	assert_served(c, "quick");
+	client_close(c);
+}
+
+/* Who takes nothing of a reply is given up in time. */
+static void
+never_reads(void **state)
+{
+	const uint64_t *open = &edge.tallies->v[0].open;
+	int64_t end = sys_monotonic_ms() + TIMEOUT_MS;
+	struct client *c;
+
+	(void)state;
+	restart_with_timeout(100);
+	c = dial();
+	send_to(c, "/big/20000000", "");
+	await(&calls, 1);
+	while (counter_read(open) > 0) {
+		assert_true(sys_monotonic_ms() < end);
+		usleep(1000);
+	}
 	client_close(c);
 }
 
@@ -354,7 +375,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(slow_reader), TEST(abort_while_writing), TEST(half_sent),
+		TEST(slow_reader), TEST(never_reads),
+		TEST(abort_while_writing), TEST(half_sent),
 		TEST(refusals), TEST(nonsense), TEST(protocol),
 		TEST(asks_and_never_reads), TEST(all_at_once)
 	};

@@ -6,6 +6,7 @@
 #include <bsd/err.h>
 #include <jansson.h>
 
+#include "fcgi/wire.h"
 #include "store/buf.h"
 #include "store/id.h"
 #include "store/jsonscan.h"
@@ -16,6 +17,9 @@
 
 /* A request is about that long; so is a part. */
 #define FEED_BYTES	((size_t)4 << 20)
+/* One with a single item may be as long as a daemon takes at all, but for what
+ * stands around the item. */
+#define FEED_MAX	(WIRE_CONTROL_BODY - ((size_t)1 << 20))
 
 struct feed {
 	struct ctl_link	*link;
@@ -158,6 +162,24 @@ send_body(struct feed *f)
 	return (rc);
 }
 
+/* Gather text of the line.  0, or 1 after saying that no request can hold it:
+ * then the line has failed, and nothing is gathered. */
+static int
+gather(struct feed *f, const char *text, size_t len)
+{
+
+	if (len <= FEED_MAX) {
+		buf_add(&f->body, text, len);
+		return (0);
+	}
+	warnx("line %zu: it, or one item of it, has more than %d GiB, which "
+	    "is more than a request can hold", f->number,
+	    (int)(WIRE_CONTROL_BODY >> 30));
+	f->counts.failed++;
+	buf_clear(&f->body);
+	return (1);
+}
+
 /* --- a long conversation ------------------------------------------------- */
 
 /* What a line is cut into. */
@@ -221,7 +243,8 @@ send_last(struct feed *f, const struct cut *cut, const char *rest)
 	    cut->birth);
 	buf_add(b, cut->line.p + 1, (size_t)(cut->items.p - cut->line.p - 1));
 	buf_addc(b, '[');
-	buf_add(b, rest, (size_t)(end - rest));
+	if (gather(f, rest, (size_t)(end - rest)) == 1)
+		return (0);
 	f->nlines = 1;
 	f->first = f->number;
 	return (send_body(f));
@@ -251,7 +274,8 @@ send_cut(struct feed *f, struct cut *cut)
 		if (last != NULL &&
 		    (size_t)(entry.p + entry.len - from) > f->limit) {
 			begin_part(f, cut);
-			buf_add(&f->body, from, (size_t)(last - from));
+			if (gather(f, from, (size_t)(last - from)) == 1)
+				return (0);
 			buf_adds(&f->body, "]}");
 			if (send_part(f, cut) == -1)
 				return (-1);
@@ -307,9 +331,10 @@ feed_line(struct feed *f, const char *line, size_t len)
 		return (-1);
 	if (len > f->limit && find_cut(&cut, line, len))
 		return (send_parts(f, &cut));
+	if (gather(f, line, len) == 1)
+		return (0);
 	if (f->nlines++ == 0)
 		f->first = f->number;
-	buf_add(&f->body, line, len);
 	buf_addc(&f->body, '\n');
 	return (0);
 }

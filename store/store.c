@@ -197,10 +197,13 @@ refuse_identity(struct store *s, const char *why)
 
 	switch (identity_guess(s->dirfd, id)) {
 	case 1:
+		/* Without what the log escapes, it can be pasted: @ is ". */
 		log_errx("%s/" IDENTITY_NAME ": %s.  Put it back from a copy "
-		    "of the store, or write it anew: "
-		    "{\"rememberd\":\"store\",\"format\":%d,\"store\":\"%s\","
-		    "\"epochs\":[]}", s->o.dir, why, DOCUMENT_FORMAT, id);
+		    "of the store; or move away what there is of it, and, as "
+		    "the daemon's user, write it anew: "
+		    "echo '{@rememberd@:@store@,@format@:%d,@store@:@%s@,"
+		    "@epochs@:[]}' | tr '?@' '!-#' >'%s/" IDENTITY_NAME "'",
+		    s->o.dir, why, DOCUMENT_FORMAT, id, s->o.dir);
 		break;
 	case 0:
 		log_errx("%s/" IDENTITY_NAME ": %s, and nothing else says "

@@ -103,10 +103,12 @@ enum document_state	 document_read_once(struct tenant *, const char *data,
 /*
  * Seal the file name in dirfd, which a hand may have edited: check it as a
  * load would, whatever its checksum says, and replace it by its normal form
- * with the right one.  A conversation's is to be called by its id; it is taken
- * to be of the tenant that it says.  Returns 0, or -1: then why says what is
- * wrong, and the file is as it was.  Blocks.
+ * with the right one.  A conversation's is to be called by its id, and what is
+ * of a tenant, of the one in whose folder it stands; tenant NULL: that is not
+ * known.  Returns 0, or -1: then why says what is wrong, and the file is as it
+ * was.  Blocks.
  */
-int	 document_seal(int dirfd, const char *name, char why[DOCUMENT_WHY]);
+int	 document_seal(int dirfd, const char *name, const char *tenant,
+	    char why[DOCUMENT_WHY]);
 
 #endif /* !DOCUMENT_H */

@@ -11,6 +11,7 @@
 /* A file that is being sealed. */
 struct sealing {
 	const char	*name;
+	const char	*folder;	/* the tenant whose it is, or NULL */
 	char		*data;		/* its checksum blanked out */
 	size_t		 len;
 	char		 store[17];	/* what it says of itself */
@@ -186,6 +187,13 @@ seal(struct sealing *s)
 			    s->store[0] == '\0' ? "store" : "tenant");
 			state = DOCUMENT_BAD;
 		}
+		if (state == DOCUMENT_OK && s->folder != NULL &&
+		    strcmp(s->tenant, s->folder) != 0) {
+			(void)snprintf(s->why, DOCUMENT_WHY, "it says that it "
+			    "is of tenant %s, but stands in the folder of %s",
+			    s->tenant, s->folder);
+			state = DOCUMENT_BAD;
+		}
 	}
 	if (state == DOCUMENT_OK && !buf_ok(&s->out))
 		state = DOCUMENT_NOMEM;
@@ -195,10 +203,11 @@ seal(struct sealing *s)
 }
 
 int
-document_seal(int dirfd, const char *name, char why[DOCUMENT_WHY])
+document_seal(int dirfd, const char *name, const char *tenant,
+    char why[DOCUMENT_WHY])
 {
-	struct sealing s = { .name = name, .out = BUF_INITIALIZER,
-	    .why = why };
+	struct sealing s = { .name = name, .folder = tenant,
+	    .out = BUF_INITIALIZER, .why = why };
 	int rc = -1;
 
 	if (sys_readfile(dirfd, name, DOCUMENT_MAX, &s.data, &s.len) == -1) {

@@ -37,7 +37,8 @@ seal(const char *name)
 	slash = strrchr(path, '/');
 	*slash = '\0';
 	assert_true((fd = open(path, O_RDONLY | O_DIRECTORY)) != -1);
-	rc = document_seal(fd, slash + 1, why);
+	rc = document_seal(fd, slash + 1, strncmp(name, "tenants/", 8) == 0 ?
+	    "acme" : NULL, why);
 	close(fd);
 	return (rc);
 }
@@ -157,6 +158,9 @@ says_what_is_wrong(void **state)
 		    "no document" },
 		{ DOC, "\"store\":\"", "\"store\":\"/", "\"store\" is none" },
 		{ DOC, "\"acme\"", "\"ACME\"", "\"tenant\" is none" },
+		{ DOC, "\"acme\"", "\"acm\"", "of tenant acm, but stands in "
+		    "the folder of acme" },
+		{ TENANT, "\"acme\"", "\"acme2\"", "tenant acme2, but" },
 		{ TENANT, "\"api_keys\":[", "\"api_keys\":[7", "is no key" },
 		{ "store.json", "\"epochs\":[", "\"epochs\":{}, \"x\":[",
 		    "\"epochs\" is no list" },

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { suite, ok, user, until } from './harness.mjs';
+import path from 'node:path';
+import { suite, ok, user, until, run, build, scratch } from './harness.mjs';
 import { checkDocument, documentOf } from './documents.mjs';
 
 const { test, it } = suite({ include: 'flush_interval = "1h"\n' });
@@ -40,4 +41,41 @@ test('refused with the line, and left as it is', () => {
 	assert.equal(fs.readFileSync(file, 'utf8'), bad);
 	assert.equal(it.ctl(['seal', `${file}.gone`]).status, 1);
 	assert.equal(it.ctl(['seal']).status, 2);
+});
+
+test('refused in the folder of another tenant, however it is reached', () => {
+	const t = it.addTenant(), folder = `${it.store}/tenants/${t.name}`;
+	const good = fs.readFileSync(file, 'utf8').replace('{"at":x', '{"at":');
+	fs.mkdirSync(`${folder}/conversations`, { recursive: true });
+	const there = `${folder}/conversations/${path.basename(file)}`;
+	fs.writeFileSync(there, good);
+	const dir = scratch();
+	fs.symlinkSync(`${folder}/conversations`, `${dir}/link`);
+	const seal = (name, cwd) => run([path.join(build, 'rememberctl'), '-c',
+		it.conf, 'seal', name], { cwd });
+	for (const [name, cwd] of [[there], [path.basename(there),
+		path.dirname(there)], [`conversations/${path.basename(there)}`,
+		folder], [`${dir}/link/${path.basename(there)}`]]) {
+		const r = seal(name, cwd);
+		assert.equal(r.status, 1, r.all);
+		assert.match(r.err, /it says that it is of tenant \w+, but stands /);
+		assert.ok(r.err.includes(`in the folder of ${t.name}`), r.err);
+		assert.equal(fs.readFileSync(there, 'utf8'), good);
+	}
+	/* Elsewhere nobody knows whose it should be. */
+	fs.copyFileSync(there, `${dir}/${path.basename(there)}`);
+	assert.equal(seal(`${dir}/${path.basename(there)}`).status, 0);
+	/* A tenant's folder may be a link to another disk. */
+	const away = `${it.store}/tenants/${t.name}-away`;
+	fs.cpSync(path.dirname(path.dirname(file)), `${dir}/disk`,
+	    { recursive: true });
+	fs.writeFileSync(`${dir}/disk/conversations/${path.basename(file)}`, good);
+	fs.symlinkSync(`${dir}/disk`, away);
+	assert.equal(seal(`${away}/conversations/${path.basename(file)}`).status,
+	    1);
+	fs.rmSync(away);
+	fs.rmSync(there);
+	fs.writeFileSync(file, good);
+	assert.equal(seal(file).status, 0);
+	fs.rmSync(dir, { recursive: true });
 });

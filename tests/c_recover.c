@@ -77,14 +77,12 @@ replayed_is_flushed(void **state)
 	struct outcome o;
 	struct tenant *t;
 	struct store *s;
-	char path[256];
 	char *text = crash(busy);
 
 	(void)state;
 	s = opens_as(text);
 	state_close(s);
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	s = opens_as(text);
 	t = state_tenant(s, "acme");
 	assert_int_equal(state_create(s, t, "z", NULL, "key-a", &o), 0);

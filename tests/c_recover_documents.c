@@ -57,8 +57,7 @@ set_aside(void **state)
 
 	(void)state;
 	free(crash(busy_and_flushed));
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	break_file(DOC);
 	for (i = 0; i < 3; i++) {
 		s = state_open(dir);
@@ -100,14 +99,12 @@ static void
 put_back(void **state)
 {
 	struct store *s;
-	char path[256];
 	char *text = crash(busy_and_flushed), *p;
 	size_t len;
 
 	(void)state;
 	assert_non_null(p = state_read(dir, DOC, &len));
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	break_file(DOC);
 	s = state_open(dir);
 	IS(s, "a", STORE_DAMAGED);
@@ -128,14 +125,12 @@ put_back_with_changes(void **state)
 {
 	struct store *s;
 	char *text = crash(flushed_then_appends), *p;
-	char path[256];
 	size_t len;
 
 	(void)state;
 	/* The creation is no longer in the journal. */
 	state_close(state_open(dir));
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	free(text);
 	text = crash(append_to_a);
 	assert_non_null(p = state_read(dir, DOC, &len));
@@ -160,8 +155,7 @@ unreadable(void **state)
 
 	(void)state;
 	free(crash(busy_and_flushed));
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, DOC);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkdir(path, 0700), 0);
@@ -207,8 +201,7 @@ tenant_lost(void **state)
 
 	(void)state;
 	free(crash(busy_and_flushed));
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	assert_non_null(p = state_read(dir, "tenants/acme/tenant.json", &len));
 	text = crash(append_to_b);
 	break_file("tenants/acme/tenant.json");

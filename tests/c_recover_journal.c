@@ -95,9 +95,8 @@ gap_in_the_journal(void **state)
 		/* What can be read of both is kept. */
 		assert_true(state_find(dir, "quarantine", ASIDE, path));
 		assert_true(state_count(dir, "quarantine", "0000") > 0);
-		(void)snprintf(path, sizeof(path), "%s/journal", dir);
 		if (i == 1)
-			state_remove(path);
+			remove_journal();
 	}
 }
 
@@ -120,7 +119,6 @@ creation_is_lost(void **state)
 {
 	struct tenant *t;
 	struct store *s;
-	char path[256];
 	int i;
 
 	(void)state;
@@ -133,9 +131,8 @@ creation_is_lost(void **state)
 		state_close(s);
 		assert_int_equal(state_count(dir, "quarantine", ASIDE), 2);
 		assert_true(state_count(dir, "quarantine", "0000") > 0);
-		(void)snprintf(path, sizeof(path), "%s/journal", dir);
 		if (i == 1)
-			state_remove(path);
+			remove_journal();
 	}
 	/* The tenant may delete it, for good. */
 	s = state_open(dir);
@@ -199,9 +196,8 @@ gap_behind_a_document(void **state)
 		assert_false(state_find(dir, "tenants/acme/conversations", "a",
 		    path));
 		assert_int_equal(state_count(dir, "quarantine", ASIDE), 2);
-		(void)snprintf(path, sizeof(path), "%s/journal", dir);
 		if (i == 1)
-			state_remove(path);
+			remove_journal();
 	}
 	/* The tenant may delete it, for good. */
 	s = state_open(dir);
@@ -572,8 +568,7 @@ foreign_segments(void **state)
 	assert_int_equal(state_count(dir, "quarantine", ".why"), 2);
 	assert_int_equal(state_count(dir, "journal", "note.txt"), 1);
 	/* Nor do they when it only lies in quarantine. */
-	(void)snprintf(path, sizeof(path), "%s/journal", dir);
-	state_remove(path);
+	remove_journal();
 	s = state_open(dir);
 	store_stats(s, &st);
 	assert_true(st.lsn >= 699);

@@ -121,30 +121,10 @@ count_documents(const char *dir)
 
 /* --- what is said ------------------------------------------------------- */
 
-/*
- * How many files a running daemon has set aside since its start; -1 if none
- * answers.
- */
-static json_int_t
-ask_daemon(const struct conf *conf)
-{
-	const struct ctl_call call = { "GET", "/admin/v1/status", NULL, 0 };
-	json_t *reply = NULL;
-	json_int_t n = -1;
-
-	if (conf == NULL || ctl_live(conf, &call, &reply) != 200)
-		return (-1);
-	(void)json_unpack(reply, "{s:I}", "quarantined", &n);
-	json_decref(reply);
-	return (n);
-}
-
 /* The summary, in JSON with all problems.  The exit status. */
 static int
-summarize(struct check *c, const struct store_stats *st,
-    const struct conf *conf)
+summarize(struct check *c, const struct store_stats *st)
 {
-	json_int_t set_aside = ask_daemon(conf);
 	const char *name;
 	json_t *all, *value;
 
@@ -158,8 +138,6 @@ summarize(struct check *c, const struct store_stats *st,
 	    "quarantined", (json_int_t)st->quarantined,
 	    "damaged", (json_int_t)c->damaged,
 	    "odd", (json_int_t)c->odd);
-	if (set_aside != -1)
-		json_object_set_new(all, "set_aside", json_integer(set_aside));
 	if (c->is_json) {
 		json_object_set(all, "problems", c->problems);
 		json_dumpf(all, stdout, JSON_INDENT(2));
@@ -226,7 +204,7 @@ ctl_check(const struct ctl_args *args, const struct conf *conf)
 	c.progress = progress_new("checking", count_documents(c.dir));
 	rc = check(&c, &st);
 	progress_end(c.progress);
-	rc = rc == 0 ? summarize(&c, &st, conf) : EXIT_FAILURE;
+	rc = rc == 0 ? summarize(&c, &st) : EXIT_FAILURE;
 	json_decref(c.problems);
 	return (rc);
 }

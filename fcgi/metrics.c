@@ -290,8 +290,8 @@ put_state(struct prom *p, const struct store_stats *s)
 	prom_one(p, "rememberd_conversations_in_memory", PROM_GAUGE,
 	    "Conversations in memory, those just deleted too.",
 	    s->conversations, 1);
-	prom_one(p, "rememberd_quarantined_files_total", PROM_COUNTER,
-	    "Damaged files set aside since the start.", s->quarantined, 1);
+	prom_one(p, "rememberd_quarantined_files", PROM_GAUGE,
+	    "Damaged files that lie set aside.", s->quarantined, 1);
 }
 
 /* Of each of the n tenants, one figure. */

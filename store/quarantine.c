@@ -33,7 +33,7 @@ free_name(struct store *s, const char *label, char *name)
 	    AT_SYMLINK_NOFOLLOW) == 0);
 }
 
-/* Say why beside it, in the log, and count it. */
+/* Say why beside it, and in the log. */
 static void
 explain(struct store *s, const char *label, const char *name, const char *why)
 {
@@ -47,7 +47,6 @@ explain(struct store *s, const char *label, const char *name, const char *why)
 	    b.len) == -1)
 		log_warn("quarantine/%s", whyname);
 	buf_fini(&b);
-	atomic_fetch_add(&s->nquarantined, 1);
 }
 
 int
@@ -66,11 +65,22 @@ quarantine_move(struct store *s, int dirfd, const char *name,
 		log_warn("%s (%s) cannot be set aside", label, why);
 		return (-1);
 	}
+	atomic_fetch_add(&s->nquarantined, 1);
 	explain(s, label, aside, why);
 	if (atomicfile_sync(s->quarantinefd) == -1 ||
 	    atomicfile_sync(dirfd) == -1)
 		log_warn("quarantine/%s", aside);
 	return (0);
+}
+
+static void
+put(struct store *s, const char *aside, const void *p, size_t len)
+{
+
+	if (atomicfile_write(s->quarantinefd, aside, p, len) == -1)
+		log_warn("quarantine/%s", aside);
+	else
+		atomic_fetch_add(&s->nquarantined, 1);
 }
 
 void
@@ -81,8 +91,7 @@ quarantine_bytes(struct store *s, const char *label, const void *p,
 
 	free_name(s, label, aside);
 	explain(s, label, aside, why);
-	if (atomicfile_write(s->quarantinefd, aside, p, len) == -1)
-		log_warn("quarantine/%s", aside);
+	put(s, aside, p, len);
 }
 
 /* Where the file system knows no links. */
@@ -97,8 +106,7 @@ copy(struct store *s, int dirfd, const char *name, const char *label,
 		log_warn("quarantine: copy %s", label);
 		return;
 	}
-	if (atomicfile_write(s->quarantinefd, aside, p, len) == -1)
-		log_warn("quarantine/%s", aside);
+	put(s, aside, p, len);
 	free(p);
 }
 
@@ -120,8 +128,11 @@ quarantine_link(struct store *s, int dirfd, const char *name,
 	explain(s, label, aside, why);
 	if (sys->linkat(dirfd, name, s->quarantinefd, aside, 0) == -1)
 		copy(s, dirfd, name, label, aside);
-	else if (atomicfile_sync(s->quarantinefd) == -1)
-		log_warn("quarantine/%s", aside);
+	else {
+		atomic_fetch_add(&s->nquarantined, 1);
+		if (atomicfile_sync(s->quarantinefd) == -1)
+			log_warn("quarantine/%s", aside);
+	}
 }
 
 /* The label of a file here; false for what is none of ours. */
@@ -198,6 +209,9 @@ visit_tell(const char *name, void *arg)
 		return (0);
 	}
 	atomic_fetch_add(&s->nquarantined, 1);
+	/* Of a store that is kept the log told that when it happened. */
+	if (!s->o.read_only)
+		return (0);
 	(void)snprintf(file, sizeof(file), "quarantine/%s", name);
 	(void)snprintf(why, sizeof(why), "%s" WHY, name);
 	if (sys_readfile(s->quarantinefd, why, WHY_MAX, &text, &len) == 0)
@@ -229,6 +243,16 @@ quarantine_has(struct store *s, const char *label)
 	return (quarantine_each(s, visit_same, (void *)(uintptr_t)label));
 }
 
+/* A hand may have put there what was never counted. */
+static void
+count_down(atomic_size_t *count)
+{
+	size_t n = atomic_load(count);
+
+	while (n > 0 && !atomic_compare_exchange_weak(count, &n, n - 1))
+		continue;
+}
+
 static int
 visit_release(const char *name, void *arg)
 {
@@ -238,8 +262,11 @@ visit_release(const char *name, void *arg)
 	if (!label_of(name, label) || strcmp(label, w->label) != 0)
 		return (0);
 	(void)snprintf(to, sizeof(to), "%s" RELEASED, name);
-	return (sys->renameat(w->store->quarantinefd, name,
-	    w->store->quarantinefd, to));
+	if (sys->renameat(w->store->quarantinefd, name,
+	    w->store->quarantinefd, to) == -1)
+		return (-1);
+	count_down(&w->store->nquarantined);
+	return (0);
 }
 
 int

@@ -40,8 +40,8 @@ void	 quarantine_bytes(struct store *, const char *label, const void *p,
  * Returns 0, -1 with errno set, or the first of visit that is not 0. */
 int	 quarantine_each(struct store *,
 	    int (*visit)(const char *label, void *), void *arg);
-/* Count what lies there, and note each, with why, of a store that is read
- * only.  Returns 0, or -1 with errno set. */
+/* Count what lies there, at the start; of a store that is read only note each,
+ * with why.  Returns 0, or -1 with errno set. */
 int	 quarantine_tell(struct store *);
 /* Is there a file of that label?  1, 0, or -1 with errno set. */
 int	 quarantine_has(struct store *, const char *label);

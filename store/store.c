@@ -15,6 +15,7 @@
 #include "identity.h"
 #include "load.h"
 #include "log.h"
+#include "quarantine.h"
 #include "readonly.h"
 #include "recover.h"
 #include "store_internal.h"
@@ -341,6 +342,16 @@ open_folders(struct store *s)
 	return (0);
 }
 
+static int
+count_quarantine(struct store *s)
+{
+
+	if (quarantine_tell(s) == 0)
+		return (0);
+	log_err("list %s/quarantine", s->o.dir);
+	return (-1);
+}
+
 static void
 close_fd(int fd)
 {
@@ -470,7 +481,8 @@ store_open(const struct store_options *o, struct store **s_r, pid_t *holder_r)
 		goto failed;
 	}
 	if (take_lock(s, holder_r) == -1 || identify(s, &id) == -1 ||
-	    be_strict(s) == -1 || open_folders(s) == -1 || recover(s) == -1)
+	    be_strict(s) == -1 || open_folders(s) == -1 ||
+	    count_quarantine(s) == -1 || recover(s) == -1)
 		goto failed;
 	identity_start(&id, journal_next(s->journal), s->started_at);
 	if (write_identity(s, &id) == -1)

@@ -452,8 +452,8 @@ struct store_stats {
 	char		 open_segment[32];	/* the journal's that is being
 					   written; those before it never
 					   change */
-	size_t		 quarantined;	/* files set aside since the start; if
-					   read only: that lie there */
+	size_t		 quarantined;	/* files that lie there, but for what
+					   a hand did since the start */
 };
 void	 store_stats(struct store *, struct store_stats *);
 

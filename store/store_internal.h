@@ -42,7 +42,7 @@ struct store {
 	struct journal	*journal;		/* [I] */
 	struct flush	*flush;			/* [I] */
 	atomic_size_t	 nconversations;	/* in memory */
-	atomic_size_t	 nquarantined;		/* since the start */
+	atomic_size_t	 nquarantined;		/* files set aside there */
 	/* If it is read only, else unused: */
 	uint64_t	 read_lsn;		/* [I] highest found */
 	size_t		 read_segments;		/* [I] */

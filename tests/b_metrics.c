@@ -304,7 +304,7 @@ the_store(void **state)
 	assert_line("rememberd_tenants 3");
 	assert_line("rememberd_tenants_open 1");
 	assert_line("rememberd_conversations_in_memory 8");
-	assert_line("rememberd_quarantined_files_total 4");
+	assert_line("rememberd_quarantined_files 4");
 	assert_line("process_start_time_seconds 1234.567");
 	assert_line("rememberd_journal_hangs 0");
 	stats.hangs = true;

@@ -196,6 +196,40 @@ release_fails(void **state)
 	cut(n);
 }
 
+/* What lies there is counted, with what lay there at the start. */
+static void
+counts(void **state)
+{
+
+	(void)state;
+	begin(1);
+	quarantine_bytes(s, LABEL, "??", 2, "it is bad");
+	quarantine_link(s, s->tenantsfd, "bad", "42", "it is bad");
+	assert_int_equal(s->nquarantined, 2);
+	/* A second call finds it. */
+	quarantine_link(s, s->tenantsfd, "bad", "42", "it is bad");
+	assert_int_equal(s->nquarantined, 2);
+	assert_int_equal(quarantine_move(s, s->tenantsfd, "bad", "43",
+	    "it is bad"), 0);
+	assert_int_equal(s->nquarantined, 3);
+	/* There is nothing to be put there. */
+	assert_int_equal(quarantine_move(s, s->tenantsfd, "bad", "44",
+	    "it is bad"), -1);
+	quarantine_link(s, s->tenantsfd, "bad", "44", "it is bad");
+	assert_int_equal(s->nquarantined, 3);
+	assert_int_equal(quarantine_release(s, LABEL), 0);
+	assert_int_equal(s->nquarantined, 2);
+
+	s->nquarantined = 0;
+	assert_int_equal(quarantine_tell(s), 0);
+	assert_int_equal(s->nquarantined, 2);
+	/* What was put there by hand was not counted. */
+	s->nquarantined = 0;
+	assert_int_equal(quarantine_release(s, "42"), 0);
+	assert_int_equal(s->nquarantined, 0);
+	cut(1);
+}
+
 int
 main(void)
 {
@@ -205,7 +239,8 @@ main(void)
 		cmocka_unit_test(kept_for_good),
 		cmocka_unit_test(released_for_good),
 		cmocka_unit_test(says_what_failed),
-		cmocka_unit_test(release_fails)
+		cmocka_unit_test(release_fails),
+		cmocka_unit_test(counts)
 	};
 
 	simfs_init();

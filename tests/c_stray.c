@@ -211,6 +211,8 @@ damaged_tenants(void **state)
 		"tenants/acme/tenant.json: it is missing", NULL
 	};
 	char path[STATE_PATH + 256];
+	struct store_stats st;
+	struct store *s;
 
 	(void)state;
 	free(crash(busy_and_flushed));
@@ -220,6 +222,11 @@ damaged_tenants(void **state)
 	make_folder("tenants/aside");
 	state_write(dir, "quarantine/aside.tenant.json.1", "kept", 4);
 	tells(1, 2, lines);
+	/* Also who finds it there counts it. */
+	s = state_open(dir);
+	store_stats(s, &st);
+	assert_int_equal(st.quarantined, 1);
+	state_close(s);
 }
 
 /* --- everywhere else ---------------------------------------------------- */
@@ -256,8 +263,8 @@ odd_names(void **state)
 	logged_start();
 	s = opens_as(text);
 	state_close(s);
-	/* Of quarantine/ only readers; conversations/ has its own words. */
-	assert_int_equal(logged_times("nothing of rememberd"), 4);
+	/* That of conversations/ says so in its own words. */
+	assert_int_equal(logged_times("nothing of rememberd"), 7);
 	tells(8, 0, files);
 	for (i = 0; files[i] != NULL; i++)
 		assert_int_equal(size_of(files[i]), 4);

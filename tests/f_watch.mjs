@@ -97,7 +97,7 @@ test('/metrics is the text format, whole, and names what it should', async () =>
 	    ['rememberd_journal_pending_records', 'gauge'],
 	    ['rememberd_dirty_documents', 'gauge'],
 	    ['rememberd_tenant_bytes', 'gauge'],
-	    ['rememberd_quarantined_files_total', 'counter'],
+	    ['rememberd_quarantined_files', 'gauge'],
 	    ['process_resident_memory_bytes', 'gauge'],
 	    ['process_open_fds', 'gauge']])
 		assert.equal(m.families.get(name)?.type, type, name);

@@ -41,11 +41,12 @@ hold_next(struct tenant *t, const char *id)
 
 /*
  * Copy what readers are shown of it, and reference its items.  Returns 1; 0 if
- * it is deleted or damaged; -1 for want of memory.
+ * it is deleted or damaged; -1 for want of memory.  *lsn_r is that of the
+ * change by which it is so.
  */
 static int
 copy_conversation(struct conversation *c, struct conversation_view *v,
-    struct items_page *p)
+    struct items_page *p, uint64_t *lsn_r)
 {
 	uint64_t bound = store_bound(c->tenant->store);
 	const struct items *is;
@@ -58,6 +59,7 @@ copy_conversation(struct conversation *c, struct conversation_view *v,
 	memset(v, 0, sizeof(*v));
 	lock_take(&c->lck);
 	undo_look(c, bound, &s);
+	*lsn_r = s.lsn;
 	is = undo_items(c, bound, &own);
 	if (!s.is_there || s.is_damaged)
 		rc = 0;
@@ -77,11 +79,15 @@ visit_conversation(struct walk *w, struct conversation *c)
 {
 	struct conversation_view v;
 	struct items_page p;
+	uint64_t lsn;
 	int rc, e;
 
-	/* If the journal breaks, the durable prefix is what is shown then. */
-	while ((rc = copy_conversation(c, &v, &p)) == 1 &&
-	    store_wait(w->store, v.lsn) != STORE_OK) {
+	/*
+	 * That it is deleted waits, too.  If the journal breaks, the durable
+	 * prefix is what is shown then.
+	 */
+	while ((rc = copy_conversation(c, &v, &p, &lsn)) != -1 &&
+	    store_wait(w->store, lsn) != STORE_OK) {
 		store_items_fini(&p);
 		store_view_fini(&v);
 	}

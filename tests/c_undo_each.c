@@ -5,8 +5,10 @@
  */
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -95,6 +97,62 @@ there_or_not(void **state)
 	mend_journal();
 	assert_int_equal(look_at("new"), STORE_OK);
 	assert_int_equal(look_at("newer"), STORE_NOENT);
+}
+
+/* What the walk below met, and who opens the gate to the disk. */
+struct meeting {
+	uint64_t	 lsn;		/* of the deletion */
+	atomic_bool	 has_met;
+	bool		 was_early;	/* the deletion was not durable */
+};
+
+static int
+meet(const char *tenant, const struct conversation_view *v,
+    struct item *const *items, size_t n, void *arg)
+{
+	struct meeting *m = arg;
+
+	(void)tenant;
+	(void)items;
+	(void)n;
+	assert_string_equal(v->id, "c2");
+	m->was_early = store_durable(s) < m->lsn;
+	atomic_store(&m->has_met, true);
+	return (0);
+}
+
+/* Let the disk go on when the walk has come by, or waits, as it seems. */
+static void *
+open_gate(void *arg)
+{
+	struct meeting *m = arg;
+	int i;
+
+	for (i = 0; i < 100 && !atomic_load(&m->has_met); i++)
+		usleep(3000);
+	fault_gate_open();
+	return (NULL);
+}
+
+/* Whoever walks past one that is deleted has seen that it is. */
+static void
+deletion_waits(void **state)
+{
+	struct change ch = change_of(CHANGE_CONVERSATION_DELETE, "c1");
+	struct meeting m = { 0 };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(state_create(s, t, "c1", NULL, NULL, NULL), 0);
+	assert_int_equal(state_create(s, t, "c2", NULL, NULL, NULL), 0);
+	fault_gate_close(FAULT_FDATASYNC);
+	m.lsn = change(&ch);
+	assert_true(fault_gate_await());
+	assert_int_equal(pthread_create(&thread, NULL, open_gate, &m), 0);
+	assert_int_equal(store_each(s, "acme", meet, &m), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(m.has_met);
+	assert_false(m.was_early);
 }
 
 /* A damaged one that is deleted is still damaged. */
@@ -328,6 +386,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(there_or_not),
+		TEST(deletion_waits),
 		TEST(damaged),
 		TEST(keys_and_tenants),
 		TEST(keys_of_new_tenants),

@@ -39,7 +39,10 @@ store_ready(struct store *s)
 	case STORE_OK:
 	case STORE_BUSY:
 		/* A batch that is full is not for long, if the disk works. */
-		return (journal_hangs(s->journal) ? STATE_HANGS :
+		if (journal_hangs(s->journal))
+			return (STATE_HANGS);
+		/* Not only when this size is refused: larger ones are now. */
+		return (journal_is_full(s->journal) ? STATE_FULL :
 		    STATE_READY);
 	case STORE_FULL:
 		return (STATE_FULL);

@@ -245,6 +245,17 @@ journal_room(struct journal *j, size_t len, bool is_essential)
 	return (error);
 }
 
+bool
+journal_is_full(struct journal *j)
+{
+	bool yes;
+
+	lock_take(&j->lck);
+	yes = is_full(j);
+	lock_give(&j->lck);
+	return (yes);
+}
+
 /* The run that the record lsn belongs to, begun if need be; NULL: no memory. */
 static struct run *
 batch_run(struct batch *b, uint64_t lsn)

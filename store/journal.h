@@ -100,6 +100,13 @@ int	 journal_append(struct journal *, const struct iovec *iov, int iovcnt,
  */
 void	 journal_raise(struct journal *, uint64_t lsn);
 
+/*
+ * Is there no spare for want of space?  Ordinary changes are refused then, or
+ * will be soon: when three quarters of the open segment are used, the larger
+ * ones first.
+ */
+bool	 journal_is_full(struct journal *);
+
 /* The lsn that the next append will get at the earliest. */
 uint64_t journal_next(struct journal *);
 /* Every lsn up to this is on stable storage.  One atomic load. */

@@ -389,8 +389,8 @@ enum store_err	 store_health(struct store *);
 /* And are they made, those too that are not essential? */
 enum store_state {
 	STATE_READY,
-	STATE_FULL,		/* no space, or what is left of the journal is
-				   kept for deletions */
+	STATE_FULL,		/* no space for the next segment: refused, or
+				   soon, the larger ones first */
 	STATE_BROKEN,		/* the journal cannot be written */
 	STATE_HANGS		/* taken, but not durable in the time that
 				   anybody may wait (store_late) */

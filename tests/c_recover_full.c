@@ -270,6 +270,34 @@ leaves_what_is_torn(void **state)
 	goes_on(text, 1);
 }
 
+static enum store_state
+await_state(struct store *s, enum store_state state)
+{
+	int i;
+
+	for (i = 0; i < 2000 && store_ready(s) != state; i++)
+		usleep(10 * 1000);
+	return (store_ready(s));
+}
+
+/* As soon as the next segment cannot be made, though the open one takes small
+ * changes for a while; and until it can. */
+static void
+says_that_it_is_full(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	limit_disk(2 * WHOLE);
+	s = state_open(dir);
+	assert_int_equal(await_state(s, STATE_FULL), STATE_FULL);
+	busy(s);
+	assert_int_equal(store_ready(s), STATE_FULL);
+	limit_disk((size_t)1 << 30);
+	assert_int_equal(await_state(s, STATE_READY), STATE_READY);
+	state_close(s);
+}
+
 #undef TEST
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
@@ -283,6 +311,7 @@ main(void)
 		TEST(leaves_them_else),
 		TEST(fails_and_harms_nothing),
 		TEST(leaves_what_is_torn),
+		TEST(says_that_it_is_full),
 	};
 
 	fault_init();

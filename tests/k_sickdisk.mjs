@@ -194,6 +194,8 @@ async function settled({ conv, other, doomed, key, lines })
 {
 	disk.heal();
 	await resumed(conv);
+	/* And the segment to come is made again. */
+	await until(() => status().health === 'ok', 15_000, 'all is well');
 	await isReady();
 	saidExactly(lines, broke, mended);
 	const one = await send(conv, 'waiting', { key });

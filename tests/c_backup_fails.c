@@ -87,12 +87,43 @@ restore_fails(void **state)
 	state_close(state_open(again));
 }
 
+/* Nobody is told of a copy whose bytes or names are in the cache only. */
+static void
+each_sync_counts(void **state)
+{
+	struct backup_report r;
+	int n, rc, done;
+	bool fired;
+
+	(void)state;
+	(void)options(to, NULL);
+	fault_init();
+	for (n = 1, done = 0; done < 2; n++) {
+		fault_arm_call(FAULT_FSYNC | FAULT_RENAMEAT, n, EIO);
+		if (done == 0)
+			rc = backup_make(options(to, NULL), &r);
+		else
+			rc = backup_restore(to, again, NULL, NULL);
+		fired = fault_fired();
+		fault_disarm();
+		assert_int_equal(rc, fired ? -1 : 0);
+		if (fired) {
+			state_remove(done == 0 ? to : again);
+			continue;
+		}
+		assert_true(n > 10);
+		n = 0;
+		done++;
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(backup_fails),
 		TEST(restore_fails),
+		TEST(each_sync_counts),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

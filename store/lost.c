@@ -62,10 +62,10 @@ lost_gap_tell(struct recovery *v, const struct conversation *c)
 	(void)snprintf(lost, sizeof(lost), "conversation %s of tenant %s "
 	    "behind its version %" PRIu64, c->id, c->tenant->name,
 	    c->version);
-	problem_note_of(v->store, is_copy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
-	    c->tenant->name, c->id, is_copy ? NULL : lost, "tenant %s: %s: what follows "
-	    "version %" PRIu64 " is missing", c->tenant->name, c->id,
-	    c->version);
+	problem_note_of(v->store, is_copy ? LOG_LEVEL_WARN :
+	    LOG_LEVEL_ERROR, c->tenant->name, c->id, is_copy ? NULL : lost,
+	    "tenant %s: %s: what follows version %" PRIu64 " is missing",
+	    c->tenant->name, c->id, c->version);
 }
 
 static int

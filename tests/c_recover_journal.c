@@ -390,40 +390,68 @@ left_spare(void **state)
 	state_close(s);
 }
 
-#define C(id, birth, version)	"\"conversation\":\"" id "\",\"birth\":\""	\
+/* A store that was new but for these lines in its journal, opened. */
+static struct store *
+opens_with(const char *const *lines, size_t n)
+{
+	char id[17];
+
+	empty_store(id);
+	write_segment(id, 10, lines, n);
+	return (state_open(dir));
+}
+
+/* The same; x has one item, also at the next start. */
+static void
+has_one_item(const char *const *lines, size_t n)
+{
+	struct store *s = opens_with(lines, n);
+
+	HAS(s, "x", 1);
+	state_close(s);
+	s = state_open(dir);
+	HAS(s, "x", 1);
+	state_close(s);
+}
+
+#define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* Lines of acme. */
+#define OP(at, op)	"{\"at\":" at ",\"op\":\"" op "\",\"tenant\":\"acme\""
+#define C(id, birth, version)	",\"conversation\":\"" id "\",\"birth\":\""	\
 	birth "\",\"version\":" version
+#define ACME			OP("1", "tenant.create") "}"
+#define CREATE(at, id, birth)						\
+	OP(at, "conversation.create") C(id, birth, "1") "}"
+#define DELETE(at, id, birth, version)					\
+	OP(at, "conversation.delete") C(id, birth, version) "}"
+#define APPEND(at, id, birth, version, item)				\
+	OP(at, "items.append") C(id, birth, version)			\
+	",\"items\":[{\"id\":\"" item "\"}]}"
 
 /* Records that cannot be applied are left out, the others are taken. */
 static void
 odd_records(void **state)
 {
 	static const char *const lines[] = {
-		"{\"at\":1,\"op\":\"tenant.create\",\"tenant\":\"acme\"}",
-		"{\"at\":1,\"op\":\"tenant.burn\",\"tenant\":\"acme\"}",
-		"{\"at\":1,\"op\":\"conversation.create\",\"tenant\":\"no\","
+		ACME,
+		OP("1", "tenant.burn") "}",
+		"{\"at\":1,\"op\":\"conversation.create\",\"tenant\":\"no\""
 		    C("x", "1", "1") "}",
-		"{\"at\":2,\"op\":\"conversation.create\",\"tenant\":\"acme\","
-		    C("x", "1", "1") "}",
+		CREATE("2", "x", "1"),
 		/* of a conversation that is not there */
-		"{\"at\":2,\"op\":\"items.append\",\"tenant\":\"acme\","
-		    C("y", "1", "2") ",\"items\":[{\"id\":\"i\"}]}",
+		APPEND("2", "y", "1", "2", "i"),
 		/* of another birth */
-		"{\"at\":2,\"op\":\"items.append\",\"tenant\":\"acme\","
-		    C("x", "2", "2") ",\"items\":[{\"id\":\"i\"}]}",
+		APPEND("2", "x", "2", "2", "i"),
 		/* a tenant's kind that names a conversation */
-		"{\"at\":2,\"op\":\"apikey.revoke\",\"tenant\":\"acme\","
-		    C("x", "1", "2") ",\"item\":\"key_1\"}",
+		OP("2", "apikey.revoke") C("x", "1", "2")
+		    ",\"item\":\"key_1\"}",
 		"no JSON at all",
-		"{\"at\":3,\"op\":\"items.append\",\"tenant\":\"acme\","
-		    C("x", "1", "2") ",\"items\":[{\"id\":\"j\"}]}",
+		APPEND("3", "x", "1", "2", "j"),
 	};
-	struct store *s;
-	char id[17];
+	struct store *s = opens_with(lines, NELEMS(lines));
 
 	(void)state;
-	empty_store(id);
-	write_segment(id, 10, lines, sizeof(lines) / sizeof(lines[0]));
-	s = state_open(dir);
 	HAS(s, "x", 1);
 	/* It was there once: only its creation is lost. */
 	IS(s, "y", STORE_DAMAGED);
@@ -436,30 +464,13 @@ static void
 gap_of_a_former_life(void **state)
 {
 	static const char *const lines[] = {
-		"{\"at\":1,\"op\":\"tenant.create\",\"tenant\":\"acme\"}",
-		"{\"at\":2,\"op\":\"conversation.create\",\"tenant\":\"acme\","
-		    C("x", "1", "1") "}",
-		"{\"at\":3,\"op\":\"items.append\",\"tenant\":\"acme\","
-		    C("x", "1", "3") ",\"items\":[{\"id\":\"i\"}]}",
-		"{\"at\":4,\"op\":\"conversation.delete\",\"tenant\":\"acme\","
-		    C("x", "1", "4") "}",
-		"{\"at\":5,\"op\":\"conversation.create\",\"tenant\":\"acme\","
-		    C("x", "2", "1") "}",
-		"{\"at\":6,\"op\":\"items.append\",\"tenant\":\"acme\","
-		    C("x", "2", "2") ",\"items\":[{\"id\":\"j\"}]}",
+		ACME, CREATE("2", "x", "1"), APPEND("3", "x", "1", "3", "i"),
+		DELETE("4", "x", "1", "4"), CREATE("5", "x", "2"),
+		APPEND("6", "x", "2", "2", "j"),
 	};
-	struct store *s;
-	char id[17];
 
 	(void)state;
-	empty_store(id);
-	write_segment(id, 10, lines, sizeof(lines) / sizeof(lines[0]));
-	s = state_open(dir);
-	HAS(s, "x", 1);
-	state_close(s);
-	s = state_open(dir);
-	HAS(s, "x", 1);
-	state_close(s);
+	has_one_item(lines, NELEMS(lines));
 }
 
 /*
@@ -470,28 +481,12 @@ static void
 second_birth(void **state)
 {
 	static const char *const lines[] = {
-		"{\"at\":1,\"op\":\"tenant.create\",\"tenant\":\"acme\"}",
-		"{\"at\":1,\"op\":\"conversation.create\",\"tenant\":\"acme\","
-		    C("x", "1", "1") "}",
-		"{\"at\":2,\"op\":\"conversation.delete\",\"tenant\":\"acme\","
-		    C("x", "1", "2") "}",
-		"{\"at\":3,\"op\":\"conversation.create\",\"tenant\":\"acme\","
-		    C("x", "2", "1") "}",
-		"{\"at\":4,\"op\":\"items.append\",\"tenant\":\"acme\","
-		    C("x", "2", "2") ",\"items\":[{\"id\":\"j\"}]}",
+		ACME, CREATE("1", "x", "1"), DELETE("2", "x", "1", "2"),
+		CREATE("3", "x", "2"), APPEND("4", "x", "2", "2", "j"),
 	};
-	struct store *s;
-	char id[17];
-	int i;
 
 	(void)state;
-	empty_store(id);
-	write_segment(id, 10, lines, sizeof(lines) / sizeof(lines[0]));
-	for (i = 0; i < 2; i++) {
-		s = state_open(dir);
-		HAS(s, "x", 1);
-		state_close(s);
-	}
+	has_one_item(lines, NELEMS(lines));
 }
 
 /* A clock that was ahead: its idempotency record is written all the same. */
@@ -499,10 +494,9 @@ static void
 future_once(void **state)
 {
 	static const char *const lines[] = {
-		"{\"at\":1,\"op\":\"tenant.create\",\"tenant\":\"acme\"}",
-		"{\"at\":4102444800000,\"op\":\"conversation.create\","
-		    "\"tenant\":\"acme\"," C("x", "1", "1") ",\"once\":{"
-		    "\"key\":\"k\",\"scope\":\"0000000000000007\","
+		ACME,
+		OP("4102444800000", "conversation.create") C("x", "1", "1")
+		    ",\"once\":{\"key\":\"k\",\"scope\":\"0000000000000007\","
 		    "\"credential\":\"0000000000000009\",\"body\":"
 		    "\"63726561746500000000000000000000\",\"count\":0,"
 		    "\"at\":0,\"lsn\":0,\"version\":1,\"conversation\":"
@@ -516,7 +510,7 @@ future_once(void **state)
 
 	(void)state;
 	empty_store(id);
-	write_segment(id, 10, lines, sizeof(lines) / sizeof(lines[0]));
+	write_segment(id, 10, lines, NELEMS(lines));
 	(void)snprintf(path, sizeof(path), "%s/journal", dir);
 	for (i = 0; i < 2; i++) {
 		s = state_open(dir);
@@ -542,7 +536,7 @@ static void
 foreign_segments(void **state)
 {
 	static const char *const lines[] = {
-		"{\"at\":1,\"op\":\"tenant.create\",\"tenant\":\"acme\"}",
+		ACME,
 	};
 	struct store_stats st;
 	struct store *s;

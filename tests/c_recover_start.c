@@ -152,70 +152,55 @@ first_start_killed(void **state)
 	assert_true(n > 20);
 }
 
-/* The same over a store that has something to replay. */
-static void
-start_fails(void **state)
+/*
+ * One of these calls fails in a start of what is saved, the first, the second,
+ * and so on: the next start has it all, and nothing is taken for damaged.
+ * Returns how many there are.
+ */
+static int
+each_fails(const char *saved, const char *text, unsigned calls, int error)
 {
 	struct store_options o = state_options(dir);
-	char saved[STATE_PATH];
 	struct store *s;
 	pid_t holder;
-	char *text = crash(busy_flushed_busy);
 	int n, rc;
 
-	(void)state;
-	state_folder(saved);
-	state_copy(dir, saved);
 	for (n = 1; ; n++) {
 		state_copy(saved, dir);
-		/* A failing read would be damage: not of this test. */
-		fault_arm_call(FAULT_ANY & ~FAULT_READ & ~FAULT_OPENAT &
-		    ~FAULT_FSTAT, n, EIO);
+		fault_arm_call(calls, n, error);
 		rc = store_open(&o, &s, &holder);
 		if (!fault_fired())
 			break;
 		fault_disarm();
 		if (rc == 0)
 			state_close(s);
+		assert_int_equal(state_count(dir, "quarantine", ""), 0);
 		s = opens_as(text);
 		state_close(s);
 	}
 	fault_disarm();
 	assert_int_equal(rc, 0);
 	state_close(s);
-	assert_true(n > 10);
+	return (n - 1);
+}
+
+/* The same over a store that has something to replay. */
+static void
+start_fails(void **state)
+{
+	char saved[STATE_PATH];
+	char *text = crash(busy_flushed_busy);
+
+	(void)state;
+	state_folder(saved);
+	state_copy(dir, saved);
+	/* Reads have their turn below. */
+	assert_true(each_fails(saved, text, FAULT_ANY & ~FAULT_READ &
+	    ~FAULT_OPENAT & ~FAULT_FSTAT, EIO) >= 10);
 	/* Out of descriptors nothing is taken for damaged. */
-	for (n = 1; ; n++) {
-		state_copy(saved, dir);
-		fault_arm_call(FAULT_OPENAT, n, EMFILE);
-		rc = store_open(&o, &s, &holder);
-		if (!fault_fired())
-			break;
-		fault_disarm();
-		if (rc == 0)
-			state_close(s);
-		assert_int_equal(state_count(dir, "quarantine", ""), 0);
-		s = opens_as(text);
-		state_close(s);
-	}
-	fault_disarm();
-	state_close(s);
+	assert_true(each_fails(saved, text, FAULT_OPENAT, EMFILE) > 0);
 	/* A read that fails once is no damage either. */
-	for (n = 1; ; n++) {
-		state_copy(saved, dir);
-		fault_arm_call(FAULT_READ, n, EIO);
-		rc = store_open(&o, &s, &holder);
-		if (!fault_fired())
-			break;
-		fault_disarm();
-		if (rc == 0)
-			state_close(s);
-		assert_int_equal(state_count(dir, "quarantine", ""), 0);
-		s = opens_as(text);
-		state_close(s);
-	}
-	fault_disarm();
-	state_close(s);
+	assert_true(each_fails(saved, text, FAULT_READ, EIO) > 0);
 	state_remove(saved);
 	free(text);
 }

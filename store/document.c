@@ -201,6 +201,22 @@ document_once_name(int64_t at, char *buf)
 }
 
 bool
+document_once_hour(struct span records, int64_t *hour_r)
+{
+	struct jsonscan it;
+	struct span key, val, at;
+	char name[ONCE_NAME];
+	int64_t ms;
+
+	jsonscan_begin(&it, records);
+	if (!jsonscan_next(&it, &key, &val) || !jsonscan_get(val, "at", &at) ||
+	    !jsonscan_i64(at, &ms))
+		return (false);
+	*hour_r = document_once_name(ms, name);
+	return (true);
+}
+
+bool
 document_is_once(const char *name)
 {
 	static const char form[] = "ddddddddTdd.json";
@@ -223,6 +239,7 @@ document_once(const struct tenant *t, const char *store_id, int64_t from,
 
 	lock_assert_held(&t->lck);
 	write_head(b, "once", store_id, t->name);
+	extra_add_hours(t->extra, from, until, b);
 	buf_adds(b, ",\n\"once\":[");
 	TAILQ_FOREACH(r, &t->once.keyed, link) {
 		if (r->at < from || r->at >= until)

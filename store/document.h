@@ -33,7 +33,8 @@
  * first line has "deleted":<ms>, and neither once nor items follow.
  *
  * Members that are not known here survive: of the head, of the entries (beside
- * at, item and position), of idempotency records, of tenant.json and its keys.
+ * at, item and position), of idempotency records and the heads of their files,
+ * of tenant.json and its keys.
  *
  * A document without a checksum was edited by hand: its members may come in
  * any order and with any white space.  It must be JSON without doubt and say
@@ -69,6 +70,8 @@ size_t	 document_once(const struct tenant *, const char *store_id,
  * hour begins at; buf has ONCE_NAME bytes. */
 #define ONCE_NAME	sizeof("20260131T10.json")
 int64_t	 document_once_name(int64_t at, char *buf);
+/* The same time, of the first of these records; false if there is none. */
+bool	 document_once_hour(struct span records, int64_t *hour_r);
 bool	 document_is_once(const char *name);
 
 /* How a document was found. */

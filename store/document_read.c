@@ -580,12 +580,17 @@ document_read_once(struct tenant *t, const char *data, size_t len,
 	};
 	enum document_state state;
 	struct reading r;
+	int64_t hour;
 
 	state = reading_init(&r, data, len, "once", v, O_MEMBERS, why);
 	if (state == DOCUMENT_OK)
 		state = check_tenant(&r, v, t);
 	if (state == DOCUMENT_OK)
 		state = read_once(&r, &v[O_ONCE], &t->once);
+	/* A file without a record is not written again. */
+	if (state == DOCUMENT_OK && document_once_hour(v[O_ONCE].value,
+	    &hour) && !extra_keep_hour(&t->extra, hour, &r.rest))
+		state = DOCUMENT_NOMEM;
 	reading_fini(&r);
 	return (state);
 }

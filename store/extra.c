@@ -1,3 +1,5 @@
+#include <bsd/sys/queue.h>
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +11,20 @@ struct entry {
 	struct text	 rest;
 };
 
+struct hour {
+	SLIST_ENTRY(hour) link;
+	int64_t		 at;		/* it begins, ms */
+	struct text	 rest;
+};
+SLIST_HEAD(hours, hour);
+
 /* An item that was deleted leaves its entry behind: nobody asks for it. */
 struct extra {
 	struct text	 head;		/* p NULL: none */
 	struct entry	*v;		/* in rising order of position */
 	size_t		 n;
 	size_t		 size;
+	struct hours	 hours;		/* few: a day's */
 };
 
 static bool
@@ -69,6 +79,50 @@ extra_keep_entry(struct extra **e_r, uint64_t position, const struct buf *rest)
 	return (true);
 }
 
+/* The hour's, made if need be; NULL for want of memory. */
+static struct hour *
+hour_of(struct extra *e, int64_t at)
+{
+	struct hour *h;
+
+	SLIST_FOREACH(h, &e->hours, link)
+		if (h->at == at)
+			return (h);
+	if ((h = calloc(1, sizeof(*h))) != NULL) {
+		h->at = at;
+		SLIST_INSERT_HEAD(&e->hours, h, link);
+	}
+	return (h);
+}
+
+bool
+extra_keep_hour(struct extra **e_r, int64_t at, const struct buf *rest)
+{
+	struct hour *h;
+
+	if (!buf_ok(rest))
+		return (false);
+	if (rest->len == 0)
+		return (true);
+	if (!extra_make(e_r) || (h = hour_of(*e_r, at)) == NULL)
+		return (false);
+	text_replace(&h->rest, text_new(rest->data, rest->len));
+	return (h->rest.p != NULL);
+}
+
+void
+extra_add_hours(const struct extra *e, int64_t from, int64_t until,
+    struct buf *b)
+{
+	const struct hour *h;
+
+	if (e == NULL)
+		return;
+	SLIST_FOREACH(h, &e->hours, link)
+		if (h->at >= from && h->at < until && h->rest.p != NULL)
+			buf_add(b, h->rest.p, h->rest.len);
+}
+
 void
 extra_add_head(const struct extra *e, struct buf *b)
 {
@@ -103,10 +157,16 @@ extra_add_entry(const struct extra *e, uint64_t position, struct buf *b)
 void
 extra_free(struct extra *e)
 {
+	struct hour *h;
 	size_t i;
 
 	if (e == NULL)
 		return;
+	while ((h = SLIST_FIRST(&e->hours)) != NULL) {
+		SLIST_REMOVE_HEAD(&e->hours, link);
+		free(h->rest.p);
+		free(h);
+	}
 	for (i = 0; i < e->n; i++)
 		free(e->v[i].rest.p);
 	free(e->v);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "extra.h"
 #include "import.h"
 #include "store_internal.h"
 #include "tenant.h"
@@ -60,6 +61,7 @@ tenant_free(struct tenant *t)
 	keyring_fini(&t->jwtkeys);
 	free(t->rest.p);
 	once_table_fini(&t->once);
+	extra_free(t->extra);
 	cond_fini(&t->loaded);
 	lock_fini(&t->lck);
 	free(t);

@@ -64,6 +64,8 @@ struct tenant {
 						   NULL: nothing */
 	struct keyring	 apikeys;		/* [t] */
 	struct keyring	 jwtkeys;		/* [t] */
+	struct extra	*extra;			/* [t] of the files of once/, as
+						   rest; NULL: nothing */
 	struct once_table once;			/* [t] creations, deletions */
 	size_t		 nconversations;	/* [t] live */
 	uint64_t	 nitems;		/* [t] theirs, as last counted:

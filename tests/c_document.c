@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "store/extra.h"
 #include "tests/documented.h"
 #include "tests/sealed.h"
 #include "tests/state.h"
@@ -357,6 +358,7 @@ once_files(void **state)
 	    hour;
 	struct tenant *back = tenant_new(&store, "acme", TENANT_OPEN);
 	struct buf b = BUF_INITIALIZER;
+	struct buf rest = BUF_INITIALIZER, again = BUF_INITIALIZER;
 	char name[ONCE_NAME];
 	json_t *root;
 
@@ -372,12 +374,21 @@ once_files(void **state)
 	add_once(&tenant->once, "first", at);
 	add_once(&tenant->once, "last", at + hour - 1);
 	add_once(&tenant->once, "behind", at + hour);
+	/* What a later rememberd wrote into each file's head. */
+	buf_adds(&rest, ",\"another\":2");
+	assert_true(extra_keep_hour(&tenant->extra, at + hour, &rest));
+	buf_clear(&rest);
+	buf_adds(&rest, ",\"later\":[1]");
+	assert_true(extra_keep_hour(&tenant->extra, at, &rest));
+	buf_fini(&rest);
 	lock_take(&tenant->lck);
 	assert_int_equal(document_once(tenant, STORE, at, at + hour, &b),
 	    2);
 	lock_give(&tenant->lck);
 	assert_non_null(root = json_loadb(b.data, b.len, 0, NULL));
 	assert_int_equal(json_array_size(json_object_get(root, "once")), 2);
+	assert_non_null(json_object_get(root, "later"));
+	assert_null(json_object_get(root, "another"));
 	json_decref(root);
 	lock_take(&back->lck);
 	assert_int_equal(document_read_once(back, b.data, b.len, why),
@@ -388,6 +399,11 @@ once_files(void **state)
 	assert_int_equal(document_read_once(back, b.data, b.len, why),
 	    DOCUMENT_OK);
 	assert_int_equal(back->once.nkeyed, 2);
+	assert_int_equal(document_once(back, STORE, at, at + hour, &again),
+	    2);
+	assert_int_equal(again.len, b.len);
+	assert_memory_equal(again.data, b.data, b.len);
+	buf_fini(&again);
 	b.data[b.len / 2] ^= 1;
 	assert_int_equal(document_read_once(back, b.data, b.len, why),
 	    DOCUMENT_BAD);

@@ -134,7 +134,7 @@ summarize(struct check *c, const struct store_stats *st)
 	    "conversations", (json_int_t)c->conversations,
 	    "items", (json_int_t)c->items,
 	    "bytes", (json_int_t)c->bytes,
-	    "segments", (json_int_t)st->segments,
+	    "segment_files", (json_int_t)st->segments,
 	    "quarantined", (json_int_t)st->quarantined,
 	    "damaged", (json_int_t)c->damaged,
 	    "odd", (json_int_t)c->odd);

@@ -192,7 +192,7 @@ status(struct admin_call *c)
 	buf_jsons(out, s.error != 0 ? errno_name(s.error) : NULL);
 	buf_addf(out, ",\"store_id\":\"%s\",\"started_at\":%jd,\"lsn\":%ju,"
 	    "\"durable\":%ju,\"tenants\":%zu,\"tenants_open\":%zu,"
-	    "\"conversations\":%zu,\"dirty\":%zu,\"flush_lag\":%jd,"
+	    "\"conversations_in_memory\":%zu,\"dirty\":%zu,\"flush_lag\":%jd,"
 	    "\"flush_failures\":%ju,\"segments\":%zu,\"kept_bytes\":%zu,"
 	    "\"copy_time\":%jd,\"spare\":\"%s\",\"quarantined\":%zu}",
 	    s.store_id, (intmax_t)(c->req->edge->started_at / 1000),

@@ -64,7 +64,13 @@ test('a sound store, the daemon running', async () => {
 		assert.equal(Number(s.items), 3);
 		assert.equal(Number(s.bytes), data.reduce((n, c) =>
 		    n + c.bytes, 0));
-		assert.ok(Number(s.segments) >= 1);
+		assert.ok(Number(s.segment_files) >= 1);
+		assert.equal(s.segments, undefined);
+		assert.ok(status.segments <= Number(s.segment_files));
+		/* Other words for what is not the same. */
+		assert.equal(status.conversations, undefined);
+		assert.equal(status.conversations_in_memory, data.length + 1,
+		    'the deleted one is kept');
 		for (const k of ['quarantined', 'damaged', 'odd'])
 			assert.equal(s[k], '0', k);
 	}
@@ -77,12 +83,12 @@ test('the same at rest, by its folder and as JSON', async () => {
 	const r = it.ctl(['check']);
 	assert.equal(r.status, 0, r.all);
 	assert.equal(print(it.store), before, 'not a byte is touched');
-	delete live.segments;
-	const { segments: n, ...rest } = summary(r);
+	delete live.segment_files;
+	const { segment_files: n, ...rest } = summary(r);
 	assert.deepEqual(rest, live);
 	const j = run([rememberctl, '-c', '/nowhere', '-j', 'check', it.store]);
 	assert.equal(j.status, 0, j.all);
-	const { problems, segments: m, ...said } = JSON.parse(j.out);
+	const { problems, segment_files: m, ...said } = JSON.parse(j.out);
 	assert.deepEqual(problems, []);
 	assert.deepEqual(Object.fromEntries(Object.entries(said).map(([k, v]) =>
 	    [k, String(v)])), rest);

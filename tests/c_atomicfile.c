@@ -54,6 +54,24 @@ replaces(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+/* The folder that a name stands in: a failure is told, and one not there. */
+static void
+syncs_parents(void **state)
+{
+	unsigned long syncs = fault_count(FAULT_FSYNC);
+
+	(void)state;
+	assert_int_equal(atomicfile_sync_parent("/dev/null"), 0);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 1);
+	fault_arm_call(FAULT_FSYNC, 1, EIO);
+	assert_int_equal(atomicfile_sync_parent("/dev/null"), -1);
+	assert_int_equal(errno, EIO);
+	assert_true(fault_fired());
+	fault_disarm();
+	assert_int_equal(atomicfile_sync_parent("/not/there"), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
 /* Whatever call fails: old or new, the failure told, nothing left over. */
 static void
 fails_whole(void **state)
@@ -431,6 +449,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(replaces),
+		TEST(syncs_parents),
 		TEST(fails_whole),
 		TEST(goes_on_after_eintr),
 		TEST(syncs_in_order),

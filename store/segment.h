@@ -16,8 +16,9 @@
  * zero-filled as a whole before its first batch.  No segment file is ever
  * reused, and none is cut but by segment_trim; yet the records of a failed or
  * torn one are written again under the same lsns, and a name that is taken gets
- * a suffix then, "-000001" and so on.  So the order of strcmp is the order in which segments are to be read,
- * and a later one may repeat records of an earlier one, byte for byte.
+ * a suffix then, "-000001" and so on.  So the order of strcmp is the order in
+ * which segments are to be read, and a later one may repeat records of an
+ * earlier one, byte for byte.
  *
  * It begins with one line of SEGMENT_HEADER bytes
  *

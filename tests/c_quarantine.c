@@ -79,6 +79,24 @@ moved_for_good(void **state)
 	}
 }
 
+/* However many of one name go aside in one moment, none replaces another. */
+static void
+each_has_a_name(void **state)
+{
+	int i;
+
+	(void)state;
+	begin(1);
+	for (i = 1; i <= 50; i++) {
+		assert_int_equal(quarantine_move(s, s->tenantsfd, "bad", LABEL,
+		    "it is bad"), 0);
+		aside_is((size_t)i, (size_t)i);
+		assert_int_equal(atomicfile_write(s->tenantsfd, "bad", "??",
+		    2), 0);
+	}
+	cut(1);
+}
+
 /* Also if the disk has no room for the reason. */
 static void
 moved_without_reason(void **state)
@@ -235,6 +253,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moved_for_good),
+		cmocka_unit_test(each_has_a_name),
 		cmocka_unit_test(moved_without_reason),
 		cmocka_unit_test(kept_for_good),
 		cmocka_unit_test(released_for_good),

@@ -87,6 +87,25 @@ folder_fails(void **state)
 	close_it();
 }
 
+/* Both of its folders, and it is told once. */
+static void
+folders_fail(void **state)
+{
+	(void)state;
+	open_it(0, 65536);
+	assert_int_equal(state_create(s, t, "a", NULL, "a", NULL), 0);
+	assert_int_equal(store_flush(s), 0);
+	assert_int_equal(state_create(s, t, "b", NULL, "b", NULL), 0);
+	fault_arm_forever(FAULT_FSYNC, 3, EIO);
+	logged_start();
+	assert_int_equal(store_flush(s), -1);
+	assert_int_equal(logged_times("sync folder of tenant"), 1);
+	fault_disarm();
+	assert_int_equal(dirty(), 2);
+	assert_int_equal(store_flush(s), 0);
+	close_it();
+}
+
 /*
  * Whatever call fails in a flush, alone or with all that follow, nothing is
  * lost or forgotten, and the next flush has all of it.
@@ -236,6 +255,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(failing_holds_segment),
 		TEST(folder_fails),
+		TEST(folders_fail),
 		TEST(any_one_call_fails),
 		TEST(all_calls_fail),
 		TEST(bad_stops_no_other),

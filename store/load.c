@@ -246,10 +246,17 @@ int
 load_folder(const struct tenant *t, const char *sub)
 {
 	char path[TENANT_NAME_MAX + 32];
+	struct stat st;
+	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", t->name, sub);
-	return (sys->openat(t->store->tenantsfd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+	fd = sys->openat(t->store->tenantsfd, path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	/* A link to a disk that is away is no folder that never was. */
+	if (fd == -1 && errno == ENOENT && sys->fstatat(t->store->tenantsfd,
+	    path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		errno = ENOTDIR;
+	return (fd);
 }
 
 static void

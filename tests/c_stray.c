@@ -271,6 +271,118 @@ odd_names(void **state)
 	free(text);
 }
 
+/* --- in place of folders ------------------------------------------------ */
+
+static void
+make_file(const char *name)
+{
+
+	state_write(dir, name, "kept", 4);
+}
+
+static void
+make_dangling(const char *name)
+{
+	char path[STATE_PATH + 256];
+
+	path_of(name, path);
+	assert_int_equal(symlink("nowhere", path), 0);
+}
+
+static void
+move(const char *from, const char *to)
+{
+	char a[STATE_PATH + 256], b[STATE_PATH + 256];
+
+	path_of(from, a);
+	path_of(to, b);
+	assert_int_equal(rename(a, b), 0);
+}
+
+/* The start is refused while the journal has changes for what is behind it. */
+static void
+is_refused(void)
+{
+	struct store_options o = state_options(dir);
+	struct store *s;
+	pid_t holder;
+
+	logged_start();
+	assert_int_equal(store_open(&o, &s, &holder), -1);
+	logged_has("Not a directory");
+}
+
+/* Without such changes its tenant alone is refused. */
+static void
+tenant_is_refused(void)
+{
+	struct store *s = state_open(dir);
+
+	assert_int_equal(store_warm(s, "acme", 4), STORE_OK);
+	logged_start();
+	assert_int_equal(store_warm(s, "acme", 4), STORE_SICK);
+	logged_has("Not a directory");
+	assert_int_equal(store_warm(s, "other", 5), STORE_OK);
+	assert_int_equal(store_warm(s, "other", 5), STORE_OK);
+	state_close(s);
+}
+
+/*
+ * What is no folder where one is to be hides all in it: that is damage, waits
+ * for nothing, and is refused until the folder is back with all that it held.
+ */
+static void
+no_folders(void **state)
+{
+	static void (*const makes[])(const char *) = {
+		make_file, make_fifo, make_dangling,
+	};
+	static const char *const names[] = {
+		"tenants/acme/conversations", "tenants/acme/once",
+	};
+	char *text = crash(busy_flushed_busy), *now, path[STATE_PATH + 256];
+	const char *lines[] = { NULL, NULL };
+	char line[100];
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < sizeof(makes) / sizeof(makes[0]); i++)
+		for (j = 0; j < sizeof(names) / sizeof(names[0]); j++) {
+			move(names[j], "tenants/acme/away");
+			makes[i](names[j]);
+			is_refused();
+			move("journal", "journal.away");
+			make_folder("journal");
+			(void)snprintf(line, sizeof(line), "%s: it cannot be "
+			    "read: Not a directory", names[j]);
+			lines[0] = line;
+			/* Odd are the two that were moved. */
+			tells(2, 1, lines);
+			tenant_is_refused();
+			drop_journal();
+			path_of("journal", path);
+			assert_int_equal(rmdir(path), 0);
+			move("journal.away", "journal");
+			path_of(names[j], path);
+			assert_int_equal(unlink(path), 0);
+			move("tenants/acme/away", names[j]);
+		}
+	state_close(opens_as(text));
+	/* The same of the folder of all. */
+	now = state_tree(dir);
+	move("tenants", "away");
+	make_fifo("tenants");
+	is_refused();
+	path_of("tenants", path);
+	assert_int_equal(unlink(path), 0);
+	move("away", "tenants");
+	free(text);
+	text = state_tree(dir);
+	assert_string_equal(text, now);
+	free(text);
+	free(now);
+}
+
 int
 main(void)
 {
@@ -278,6 +390,7 @@ main(void)
 		TEST(no_tenants),
 		TEST(damaged_tenants),
 		TEST(odd_names),
+		TEST(no_folders),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

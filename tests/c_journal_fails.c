@@ -20,6 +20,7 @@
 #include "store/sys.h"
 #include "tests/fault.h"
 #include "tests/journaled.h"
+#include "tests/logged.h"
 #include "tests/nomem.h"
 #include "tests/tempdir.h"
 
@@ -89,6 +90,7 @@ breaks_and_recovers(void **state)
 	(void)state;
 	assert_int_equal(journal_subscribe(j, efd, &w), 0);
 	assert_int_equal(journal_subscribe(j, efd2, &late), 0);
+	logged_start();
 	assert_int_equal(append(j, 0, 1), 1);
 	assert_int_equal(journal_wait(j, 1), 0);
 
@@ -144,6 +146,9 @@ breaks_and_recovers(void **state)
 	assert_int_equal(lsn, 5);
 	assert_int_equal(journal_wait(j, 5), 0);
 	assert_int_equal(journal_close(j), 0);
+	/* However often it was tried. */
+	assert_int_equal(logged_times("journal is broken"), 1);
+	assert_int_equal(logged_times("journal works again"), 1);
 	close(efd);
 	close(efd2);
 

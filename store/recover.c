@@ -139,10 +139,12 @@ explain_segment(struct recovery *v, const struct found *f)
 	if (report->is_torn && !s->o.read_only)
 		log_info("%s: a torn batch at its end, never acknowledged, is "
 		    "left out", v->file);
-	if (report->damaged > 0 && report->is_copy)
+	if (report->damaged > 0 && report->is_copy) {
+		/* It is not kept: what repeats it may have to be. */
+		v->run_first = v->run_last = 0;
 		problem_note(s, LOG_LEVEL_WARN, v->file, NULL, "holes in a "
 		    "copied segment: what they cut off is left out");
-	else if (report->damaged > 0) {
+	} else if (report->damaged > 0) {
 		(void)snprintf(why, sizeof(why), "it has damaged places, the "
 		    "first before change %" PRIu64 "; what can be read is "
 		    "applied", v->bad_lsn);

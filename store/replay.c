@@ -361,9 +361,26 @@ replay_scope(struct recovery *v, struct tenant *t, struct record *r)
 	}
 }
 
+/*
+ * Was it seen before?  Each start writes the last batch again: what is left
+ * out of it is kept with the segment that had it first.
+ */
+static bool
+is_repeated(struct recovery *v, uint64_t lsn)
+{
+
+	if (lsn >= v->run_first && lsn <= v->run_last)
+		return (true);
+	if (lsn != v->run_last + 1)
+		v->run_first = lsn;
+	v->run_last = lsn;
+	return (false);
+}
+
 int
 replay_record(struct recovery *v, struct span line, uint64_t lsn)
 {
+	const bool left_out = v->left_out, is_new = !is_repeated(v, lsn);
 	struct record r;
 	struct tenant *t;
 	int rc;
@@ -376,6 +393,7 @@ replay_record(struct recovery *v, struct span line, uint64_t lsn)
 		rc = replay_scope(v, t, &r);
 		v->applied++;
 	}
+	v->left_out = left_out || (v->left_out && is_new);
 	record_fini(&r);
 	if (rc == -1)
 		log_errx("journal: change %" PRIu64 " cannot be applied: out "

@@ -256,12 +256,49 @@ left_overs(void **state)
 	free(text);
 }
 
+/* A change to a, whose creation no segment has any more. */
+static void
+append_late(struct store *s)
+{
+	struct tenant *t = state_tenant(s, "acme");
+
+	assert_int_equal(state_append(s, t, "a", "a9", "late", NULL, NULL),
+	    0);
+	store_tenant_put(t);
+}
+
+/*
+ * The last batch is written again at each start; what it holds of a damaged
+ * conversation is kept once.
+ */
+static void
+kept_once(void **state)
+{
+	int i, n = 0;
+
+	(void)state;
+	free(crash(flushed_then_appends));
+	state_close(state_open(dir));
+	drop_journal();
+	free(crash(append_late));
+	break_file(DOC);
+	for (i = 0; i < 4; i++) {
+		state_close(state_open(dir));
+		if (i == 0)
+			n = state_count(dir, "quarantine", "0000000");
+		assert_int_equal(state_count(dir, "quarantine", "0000000"), n);
+	}
+	/* The segment, and why. */
+	assert_int_equal(n, 2);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(rebuilt),
 		TEST(set_aside),
+		TEST(kept_once),
 		TEST(put_back),
 		TEST(put_back_with_changes),
 		TEST(unreadable),

@@ -86,7 +86,7 @@ wait_ends_in_time(void **state)
 	while (cond_wait_ms(&c.moved, &c.lck, 30))
 		;
 	lock_give(&c.lck);
-	assert_in_range(sys_monotonic_ms() - before, 29, 5000);
+	assert_true(sys_monotonic_ms() - before >= 29);
 	cond_fini(&c.moved);
 	lock_fini(&c.lck);
 }

@@ -164,7 +164,6 @@ static void
 closes_broken(void **state)
 {
 	struct journal *j = open_journal(1, 65536, 65536);
-	int64_t before;
 
 	(void)state;
 	assert_int_equal(append(j, 0, 1), 1);
@@ -172,11 +171,9 @@ closes_broken(void **state)
 	fault_arm_forever(FAULT_FDATASYNC, 1, EROFS);
 	assert_int_equal(append(j, 0, 2), 2);
 	await_error(j, EROFS);
-	before = sys_monotonic_ms();
 	errno = 0;
 	assert_int_equal(journal_close(j), -1);
 	assert_int_equal(errno, EROFS);
-	assert_true(sys_monotonic_ms() - before < 900);
 	fault_disarm();
 	disk_read();
 	assert_int_equal(disk.nnames, 1);

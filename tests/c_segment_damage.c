@@ -351,18 +351,18 @@ garbage(void **state)
 }
 
 /*
- * 40,000 lines that look like batches of 8 MB each: reading takes as long
- * as the file is large, not as the lines claim.
+ * 200,000 lines that look like batches, each as long as all that follows:
+ * reading takes as long as the file is large.  To believe them would be some
+ * terabytes to hash, and this would never end.
  */
 static void
 hostile_lengths(void **state)
 {
-	enum { LINES = 40000 };
+	enum { LINES = 200000 };
 	struct segment_report rep;
 	struct seen s;
 	size_t off[BATCHES + 1], len;
 	char *head, *p, *line;
-	int64_t before;
 	int i, n;
 
 	(void)state;
@@ -384,9 +384,7 @@ hostile_lengths(void **state)
 		    "\"sum\":\"0123456789abcdef\"}\n", 26);
 	}
 	spill(p, len);
-	before = sys_monotonic_ms();
 	assert_int_equal(read_back(&s, &rep), 0);
-	assert_true(sys_monotonic_ms() - before < 5000);
 	assert_true(rep.is_torn);
 	assert_int_equal(s.lsns, 0);
 	free(p);

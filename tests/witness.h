@@ -49,7 +49,7 @@ struct slot {
 
 /* One client a tenant; each with its own numbers. */
 struct client {
-	char		 name[16];
+	char		 name[24];
 	struct slot	 self;
 	struct slot	 slots[WITNESS_SLOTS];
 	uint64_t	 random;	/* chooses what it does */

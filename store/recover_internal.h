@@ -58,8 +58,8 @@ struct recovery {
 	bool		 has_hole;	/* that cut off changes */
 	bool		 left_out;	/* what is damaged, and not in it yet,
 					   stands in the segment being read */
-	uint64_t run_first;	/* of the records up to run_last, all seen and */
-	uint64_t run_last;	/* kept where they were left out; 0: none */
+	uint64_t run_first;	/* of the records up to run_last, all seen, */
+	uint64_t run_last;	/* and kept if left out; 0: none */
 	struct gap	*gaps;
 	size_t		 ngaps;
 	struct strays	 strays;

@@ -360,20 +360,41 @@ sys_readparts(int dirfd, const char *name, size_t max, char **buf_r,
 	return (read_with(readparts, dirfd, name, max, buf_r, len_r, lost_r));
 }
 
-int
-sys_opendir(int dirfd, const char *name)
+/* Is there a folder whose name may be in the cache only, and which could not
+ * be taken away either?  Which one, nobody keeps. */
+static atomic_bool in_doubt;
+
+static int
+make_folder(int dirfd, const char *name)
 {
 	int error;
 
-	if (sys->mkdirat(dirfd, name, 0700) == 0) {
-		if (sys->fsync(dirfd) == -1) {
-			/* Else the next call would take it as durable. */
-			error = errno;
-			sys->unlinkat(dirfd, name, AT_REMOVEDIR);
-			errno = error;
-			return (-1);
-		}
-	} else if (errno != EEXIST)
+	if (sys->mkdirat(dirfd, name, 0700) == -1)
+		return (-1);
+	if (sys->fsync(dirfd) == 0)
+		return (0);
+	/* Else the next call would take it as durable. */
+	error = errno;
+	if (sys->unlinkat(dirfd, name, AT_REMOVEDIR) == -1)
+		atomic_store(&in_doubt, true);
+	errno = error;
+	return (-1);
+}
+
+int
+sys_opendir(int dirfd, const char *name)
+{
+	int rc;
+
+	rc = make_folder(dirfd, name);
+	/* The one in doubt is still empty, and made anew. */
+	if (rc == -1 && errno == EEXIST && atomic_load(&in_doubt)) {
+		if (sys->unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
+			rc = make_folder(dirfd, name);
+		else if (errno == ENOTEMPTY)
+			errno = EEXIST;
+	}
+	if (rc == -1 && errno != EEXIST)
 		return (-1);
 	return (sys->openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 	    0));

@@ -104,8 +104,9 @@ int	 sys_readparts(int dirfd, const char *name, size_t max, char **buf_r,
 
 /*
  * Make folder name in dirfd with mode 0700 unless it is there, sync dirfd
- * if it was made, and open it.  Returns its descriptor (close with
- * sys->close), or -1 with errno set.
+ * if it was made, and open it.  One that an earlier call made but could
+ * neither sync nor take away is made anew.  Returns its descriptor (close
+ * with sys->close), or -1 with errno set.
  */
 int	 sys_opendir(int dirfd, const char *name);
 

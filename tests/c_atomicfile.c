@@ -339,6 +339,25 @@ opens_folders(void **state)
 	sys->close(fd);
 	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 1);
 
+	/* So is one that could not be taken away again either. */
+	assert_int_equal(unlinkat(dir, "sub", AT_REMOVEDIR), 0);
+	fault_arm_forever(FAULT_FSYNC | FAULT_UNLINKAT, 1, EIO);
+	assert_int_equal(sys_opendir(dir, "sub"), -1);
+	assert_int_equal(sys_opendir(dir, "sub"), -1);
+	assert_int_equal(errno, EIO);
+	fault_disarm();
+	syncs = fault_count(FAULT_FSYNC);
+	assert_true((fd = sys_opendir(dir, "sub")) >= 0);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs + 1);
+	/* One that is in use is older than the doubt. */
+	assert_int_equal(atomicfile_write(fd, "a", "a", 1), 0);
+	sys->close(fd);
+	syncs = fault_count(FAULT_FSYNC);
+	assert_true((fd = sys_opendir(dir, "sub")) >= 0);
+	assert_int_equal(fault_count(FAULT_FSYNC), syncs);
+	assert_int_equal(unlinkat(fd, "a", 0), 0);
+	sys->close(fd);
+
 	for (n = 1; ; n++) {
 		unlinkat(dir, "sub", AT_REMOVEDIR);
 		fault_arm(n, EMFILE);

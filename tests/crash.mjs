@@ -77,9 +77,19 @@ export class World {
 	/** One try; resolves to the reply or null when its outcome is unknown. */
 	async attempt(method, target, options)
 	{
-		/* nginx always answers: a closed connection is a failure. */
+		/*
+		 * nginx always answers: a closed connection is a failure, but of
+		 * a reply that was on its way when the daemon was killed.
+		 */
+		const { kills } = this.it;
 		const r = await this.it.req(method, target,
-		    { timeout: 60_000, ...options });
+		    { timeout: 60_000, ...options }).catch((e) => {
+			if (e.message !== 'aborted' || this.it.kills === kills)
+				throw e;
+			return (null);
+		});
+		if (r === null)
+			return (null);
 		if (r.status === 200)
 			return (r);
 		refused(r, r.status);

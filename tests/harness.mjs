@@ -139,6 +139,7 @@ class Instance {
 		this.dir = dir;
 		this.seen = new Set();	/* lines of the log already judged */
 		this.child = null;	/* the last daemon we started ourselves */
+		this.kills = 0;
 		this.allowed = [];
 		this.within = [];	/* command before those of ours */
 		this.load();
@@ -202,6 +203,7 @@ class Instance {
 	async kill9({ wait = true } = {})
 	{
 		const pid = this.pid;
+		this.kills++;
 		try {
 			process.kill(pid, 'SIGKILL');
 		} catch (e) {

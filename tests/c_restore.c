@@ -19,6 +19,7 @@
 
 #include "store/store.h"
 #include "tests/backedup.h"
+#include "tests/fault.h"
 
 /* --- in whose way ------------------------------------------------------- */
 
@@ -134,6 +135,43 @@ sets_no_store_in_use_aside(void **state)
 	assert_int_equal(backup_set_aside(store, aside, sizeof(aside)), 0);
 }
 
+/* A rename that fails is told, and the store is where it was. */
+static void
+stays_where_it_was(void **state)
+{
+	char aside[PATH_SIZE + 64];
+	int n;
+
+	(void)state;
+	fault_init();
+	fault_arm_call(FAULT_RENAMEAT, 1, EIO);
+	assert_int_equal(backup_set_aside(store, aside, sizeof(aside)), -1);
+	assert_true(fault_fired());
+	fault_disarm();
+	assert_true(exists(store, "store.json"));
+
+	/* Both renames on the way back, of a folder that is empty still and of
+	 * what was restored meanwhile. */
+	make(to, NULL);
+	assert_int_equal(backup_set_aside(store, aside, sizeof(aside)), 1);
+	assert_int_equal(mkdir(store, 0700), 0);
+	for (n = 1; n <= 2; n++) {
+		fault_arm_call(FAULT_RENAMEAT, n, EIO);
+		assert_int_equal(backup_put_back(store, aside), -1);
+		assert_true(fault_fired());
+		fault_disarm();
+		assert_true(exists(aside, "store.json"));
+		assert_true(exists(store, "") == (n == 1));
+		if (n == 1)
+			assert_int_equal(backup_restore(to, store, NULL,
+			    NULL), 0);
+	}
+	/* There is nothing in its place, then. */
+	assert_int_equal(backup_put_back(store, aside), 0);
+	assert_true(exists(store, "store.json"));
+	assert_false(exists(aside, ""));
+}
+
 int
 main(void)
 {
@@ -141,6 +179,7 @@ main(void)
 		TEST(restore_keeps_daemons_out),
 		TEST(belongs_to_the_daemon),
 		TEST(sets_no_store_in_use_aside),
+		TEST(stays_where_it_was),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

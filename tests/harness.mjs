@@ -15,6 +15,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test as nodeTest } from 'node:test';
+import { StringDecoder } from 'node:string_decoder';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
@@ -171,12 +172,12 @@ class Instance {
 	complaints()
 	{
 		const lines = this.logText().split('\n');
-		const nginx = fs.readFileSync(path.join(this.dir,
-		    'nginx-error.log'), 'utf8').split('\n');
 		const bad = lines.filter((l) => sanitizer.test(l) ||
 		    complaint.test(l)).filter((l) =>
-		    !this.allowed.some((re) => re.test(l)))
-		    .concat(nginx.filter((l) => garbled.test(l)));
+		    !this.allowed.some((re) => re.test(l)));
+		for (const l of linesOf(path.join(this.dir, 'nginx-error.log')))
+			if (garbled.test(l))
+				bad.push(l);
 		const news = bad.filter((l) => !this.seen.has(l));
 		news.forEach((l) => this.seen.add(l));
 		return news;
@@ -375,6 +376,26 @@ class Instance {
 			});
 			s.write(bytes);
 		});
+	}
+}
+
+/* The lines of a file that may be longer than any string. */
+function *linesOf(file)
+{
+	const fd = fs.openSync(file, 'r');
+	const chunk = Buffer.alloc(1 << 20);
+	const decoder = new StringDecoder('utf8');
+	let rest = '';
+	try {
+		for (let n; (n = fs.readSync(fd, chunk)) > 0;) {
+			const lines = (rest + decoder.write(
+			    chunk.subarray(0, n))).split('\n');
+			rest = lines.pop();
+			yield *lines;
+		}
+		yield rest;
+	} finally {
+		fs.closeSync(fd);
 	}
 }
 

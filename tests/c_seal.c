@@ -3,6 +3,7 @@
  * checksum, or a word of what is wrong with it, and stays as it is.
  */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 
 #include "store/document.h"
 #include "tests/crashed.h"
+#include "tests/fault.h"
 #include "tests/logged.h"
 
 #define TENANT	"tenants/acme/tenant.json"
@@ -190,6 +192,37 @@ says_what_is_wrong(void **state)
 	assert_string_equal(why, "No such file or directory");
 }
 
+/* Nobody is told of a sealed file that is not on the disk. */
+static void
+says_what_fails(void **state)
+{
+	char *was, *is;
+	int n;
+
+	(void)state;
+	free(crash(busy_and_flushed));
+	edit(DOC, "\"one\"", "\"uno\"");
+	was = read_text(DOC);
+	fault_init();
+	for (n = 1; n <= 3; n++) {
+		fault_arm_call(FAULT_WRITE | FAULT_FSYNC | FAULT_RENAMEAT, n,
+		    EIO);
+		assert_int_equal(seal(DOC), -1);
+		assert_true(fault_fired());
+		fault_disarm();
+		assert_string_equal(why, "Input/output error");
+		is = read_text(DOC);
+		assert_string_equal(is, was);
+		free(is);
+	}
+	free(was);
+	/* Of its folder it is told, too. */
+	fault_arm_call(FAULT_FSYNC, 2, EIO);
+	assert_int_equal(seal(DOC), -1);
+	fault_disarm();
+	assert_int_equal(seal(DOC), 0);
+}
+
 int
 main(void)
 {
@@ -198,6 +231,7 @@ main(void)
 		TEST(seals_what_was_edited),
 		TEST(finds_the_checksum),
 		TEST(says_what_is_wrong),
+		TEST(says_what_fails),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

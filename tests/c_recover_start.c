@@ -99,6 +99,55 @@ first_start_syncs(void **state)
 	sys = real;
 }
 
+static const char *sick_folder;
+
+static int
+sick_fsync(int fd)
+{
+	struct stat folder, st;
+
+	if (fstatat(AT_FDCWD, sick_folder, &folder, 0) == 0 &&
+	    fstat(fd, &st) == 0 && st.st_ino == folder.st_ino &&
+	    st.st_dev == folder.st_dev) {
+		errno = EIO;
+		return (-1);
+	}
+	return (sys_real.fsync(fd));
+}
+
+/*
+ * No start believes what stands in a folder that it cannot sync: it may be in
+ * the cache only, since the last one was killed.
+ */
+static void
+believes_no_folder(void **state)
+{
+	static const char *const folders[] = { "journal", "tenants",
+	    "quarantine", "tenants/acme", "tenants/acme/conversations",
+	    "tenants/acme/once" };
+	struct store_options o = state_options(dir);
+	const struct sys *real = sys;
+	static struct sys sick;
+	char path[STATE_PATH + 64];
+	struct store *s;
+	pid_t holder;
+	size_t i;
+
+	(void)state;
+	crash_quietly(busy_flushed_busy);
+	sick = *sys;
+	sick.fsync = sick_fsync;
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
+		sick_folder = path;
+		assert_int_equal(access(path, F_OK), 0);
+		sys = &sick;
+		assert_int_equal(store_open(&o, &s, &holder), -1);
+		sys = real;
+	}
+	state_close(state_open(dir));
+}
+
 /* A folder that somebody else made may stand in one that is not ours. */
 static void
 first_start_in_foreign(void **state)
@@ -238,6 +287,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(first_start_fails),
 		TEST(first_start_syncs),
+		TEST(believes_no_folder),
 		TEST(first_start_in_foreign),
 		TEST(first_start_killed),
 		TEST(start_fails),

@@ -36,6 +36,7 @@ const nearest = [
 	[/flush|sweep/, ['c_flush', 'c_flush_fails', 'c_flush_broken',
 	    'c_flush_sweep', 'c_flush_full', 'c_flush_races',
 	    'c_store_durable']],
+	[/document_seal/, ['c_seal']],
 	[/document/, ['c_document', 'c_document_edited']],
 	[/identity/, ['c_identity', 'c_recover_start']],
 	[/quarantine/, ['c_quarantine']],

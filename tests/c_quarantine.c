@@ -130,6 +130,22 @@ kept_for_good(void **state)
 	}
 }
 
+/* That nobody knows whether it is kept for good is told. */
+static void
+sync_that_fails_is_told(void **state)
+{
+
+	(void)state;
+	begin(1);
+	/* The first two are of the reason and its name. */
+	simfs_fail(FAULT_FSYNC, 3, EIO, false);
+	logged_start();
+	quarantine_link(s, s->tenantsfd, "bad", LABEL, "it is bad");
+	assert_true(simfs_has_failed());
+	assert_int_equal(logged_times("Input/output error"), 1);
+	cut(1);
+}
+
 static void
 released_for_good(void **state)
 {
@@ -256,6 +272,7 @@ main(void)
 		cmocka_unit_test(each_has_a_name),
 		cmocka_unit_test(moved_without_reason),
 		cmocka_unit_test(kept_for_good),
+		cmocka_unit_test(sync_that_fails_is_told),
 		cmocka_unit_test(released_for_good),
 		cmocka_unit_test(says_what_failed),
 		cmocka_unit_test(release_fails),

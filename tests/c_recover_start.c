@@ -99,6 +99,25 @@ first_start_syncs(void **state)
 	sys = real;
 }
 
+/* What the last start left may be in the cache only: without a place where it
+ * is durable nothing is served. */
+static void
+serves_nothing_unsafe(void **state)
+{
+	struct store_options o = state_options(dir);
+	struct store *s;
+	pid_t holder;
+	char *text = crash(busy);
+
+	(void)state;
+	fault_arm_forever(FAULT_FDATASYNC, 1, EIO);
+	assert_int_equal(store_open(&o, &s, &holder), -1);
+	assert_true(fault_fired());
+	fault_disarm();
+	state_close(opens_as(text));
+	free(text);
+}
+
 static const char *sick_folder;
 
 static int
@@ -287,6 +306,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(first_start_fails),
 		TEST(first_start_syncs),
+		TEST(serves_nothing_unsafe),
 		TEST(believes_no_folder),
 		TEST(first_start_in_foreign),
 		TEST(first_start_killed),

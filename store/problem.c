@@ -139,22 +139,6 @@ add_problem(struct store *s, struct problem *p)
 		problem_free(p);
 }
 
-void
-problem_note(struct store *s, enum log_level level, const char *file,
-    const char *lost, const char *fmt, ...)
-{
-	char what[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(what, sizeof(what), fmt, ap);
-	va_end(ap);
-	if (!s->o.read_only)
-		log_problem(level, file, what);
-	else
-		add_problem(s, problem_new(level, file, lost, what));
-}
-
 /* Say whose it is.  p, or NULL without memory: then it was freed. */
 static struct problem *
 problem_of(struct problem *p, const char *tenant, const char *conversation)
@@ -171,6 +155,36 @@ problem_of(struct problem *p, const char *tenant, const char *conversation)
 	return (NULL);
 }
 
+/* Log it, or add it to what was found: whose it is (tenant NULL: unknown). */
+static void
+note(struct store *s, enum log_level level, const char *file,
+    const char *tenant, const char *conversation, const char *lost,
+    const char *what)
+{
+	struct problem *p;
+
+	if (!s->o.read_only) {
+		log_problem(level, file, what);
+		return;
+	}
+	p = problem_new(level, file, lost, what);
+	add_problem(s, tenant == NULL ? p :
+	    problem_of(p, tenant, conversation));
+}
+
+void
+problem_note(struct store *s, enum log_level level, const char *file,
+    const char *lost, const char *fmt, ...)
+{
+	char what[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	note(s, level, file, NULL, NULL, lost, what);
+}
+
 void
 problem_note_of(struct store *s, enum log_level level, const char *tenant,
     const char *conversation, const char *lost, const char *fmt, ...)
@@ -181,11 +195,7 @@ problem_note_of(struct store *s, enum log_level level, const char *tenant,
 	va_start(ap, fmt);
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	if (!s->o.read_only)
-		log_problem(level, JOURNAL, what);
-	else
-		add_problem(s, problem_of(problem_new(level, JOURNAL, lost,
-		    what), tenant, conversation));
+	note(s, level, JOURNAL, tenant, conversation, lost, what);
 }
 
 /* Where the file that label means stands, and what goes with it. */

@@ -379,6 +379,21 @@ class Instance {
 	}
 }
 
+/** Run fn and stop the instance; if it fails the log is told and all kept. */
+export async function judged(it, fn)
+{
+	let keep = true;
+	try {
+		await fn();
+		keep = false;
+	} catch (e) {
+		e.message += `\n--- log of ${it.dir}\n${it.tail()}`;
+		throw e;
+	} finally {
+		await it.stop({ keep });
+	}
+}
+
 /* The lines of a file that may be longer than any string. */
 function *linesOf(file)
 {

@@ -7,8 +7,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { start, ok, refused, user, text, until, must, scratch, sleep, parallel,
-	run, patience } from './harness.mjs';
+import { judged, start, ok, refused, user, text, until, must, scratch, sleep,
+	parallel, run, patience } from './harness.mjs';
 import { checkDocument, documentOf, documents, segments } from
     './documents.mjs';
 
@@ -19,16 +19,7 @@ function withInstance(name, options, fn)
 {
 	test(name, { timeout: 120_000 * patience }, async () => {
 		const it = await start(options);
-		let keep = true;
-		try {
-			await fn(it);
-			keep = false;
-		} catch (e) {
-			e.message += `\n--- log of ${it.dir}\n${it.tail()}`;
-			throw e;
-		} finally {
-			await it.stop({ keep });
-		}
+		await judged(it, () => fn(it));
 	});
 }
 
@@ -38,16 +29,7 @@ async function on(store, key, fn, { allow = [], include } = {})
 	const it = await start({ include, args: ['--store', store] });
 	it.key = key;
 	it.allow(...allow);
-	let keep = true;
-	try {
-		await fn(it);
-		keep = false;
-	} catch (e) {
-		e.message += `\n--- log of ${it.dir}\n${it.tail()}`;
-		throw e;
-	} finally {
-		await it.stop({ keep });
-	}
+	await judged(it, () => fn(it));
 }
 
 function copyOf(store)

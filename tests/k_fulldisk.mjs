@@ -10,8 +10,8 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { isAlive, must, ok, patience, refused, run, sleep, start, text, until,
-	user } from './harness.mjs';
+import { isAlive, judged, must, ok, patience, refused, run, sleep, start, text,
+	until, user } from './harness.mjs';
 import { checkDocument, documentOf, documents, segments } from
     './documents.mjs';
 import { SmallDisk, noSmallDisk } from './smalldisk.mjs';
@@ -27,25 +27,11 @@ function onSmallDisk(name, bytes, fn)
 		try {
 			const it = await start({ include, within: disk.within,
 				args: ['--store', path.join(disk.dir, 'store')] });
-			await withInstance(it, () => fn(it, disk));
+			await judged(it, () => fn(it, disk));
 		} finally {
 			await disk.end();
 		}
 	});
-}
-
-async function withInstance(it, fn)
-{
-	let keep = true;
-	try {
-		await fn();
-		keep = false;
-	} catch (e) {
-		e.message += `\n--- log of ${it.dir}\n${it.tail()}`;
-		throw e;
-	} finally {
-		await it.stop({ keep });
-	}
 }
 
 const create = async (it, body = {}) =>
@@ -262,7 +248,7 @@ function limited(name, fn)
 {
 	test(name, { timeout: 90_000 * patience }, async () => {
 		const it = await start({ include });
-		await withInstance(it, () => fn(it));
+		await judged(it, () => fn(it));
 	});
 }
 

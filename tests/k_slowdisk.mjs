@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ok, patience, refused, start, text, until, user } from
+import { judged, ok, patience, refused, start, text, until, user } from
     './harness.mjs';
 import { SickDisk } from './sickdisk.mjs';
 
@@ -16,19 +16,12 @@ function onDisk(name, include, fn)
 {
 	test(name, { timeout: 90_000 * patience }, async () => {
 		const it = await start({ include: `flush_interval = "1h"\n${include}` });
-		let keep = true;
-		try {
+		await judged(it, async () => {
 			await it.term();
 			const disk = new SickDisk(it);
 			await disk.start();
 			await fn(it, disk);
-			keep = false;
-		} catch (e) {
-			e.message += `\n--- log of ${it.dir}\n${it.tail()}`;
-			throw e;
-		} finally {
-			await it.stop({ keep });
-		}
+		});
 	});
 }
 
